@@ -1,0 +1,133 @@
+/**
+ * The contract between programs and the places they run. A backend knows nothing of models, tokens
+ * or losses; whoever builds programs receives a backend as a value.
+ *
+ * Laws (held by the conformance suite in `tests/backends/`):
+ * - a run returns what the float64 interpreter returns, to the tolerance of float32;
+ * - a reader of an updated parameter sees its old value during the run, whatever the node order;
+ * - two executables bound to one store see each other's updates; a snapshot sees none;
+ * - runs of one executable may be started concurrently; they happen one after the other;
+ * - nothing runs elsewhere unseen: what a backend cannot do it refuses, naming the primitive.
+ *
+ * @module
+ */
+
+import type { Program } from "./program.ts";
+import type { TensorSource } from "./tensor_source.ts";
+
+/** A tensor on the host, row-major. `bool` values travel as int32 0 and 1. */
+export interface HostTensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Int32Array;
+}
+
+/** One tensor of a new store: read from a source, or zeros of a shape. */
+export type StoreEntry = TensorSource | {
+  readonly name: string;
+  readonly shape: readonly number[];
+};
+
+/** Progress of a long step, in units named by the caller. */
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** Options of {@linkcode Backend.createStore}. */
+export interface CreateStoreOptions {
+  /** Called as bytes arrive. */
+  readonly onProgress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Named tensors on the device: the base weights, one adapter, one cache, optimizer moments. */
+export interface Store {
+  /** Names in the order given at creation. */
+  readonly names: readonly string[];
+  /** Device memory held, in bytes. */
+  readonly bytes: number;
+  /** Shape of a tensor. @throws {RangeError} When the name is unknown. */
+  shape(name: string): readonly number[];
+  /** A copy of a tensor's values as float32. */
+  read(name: string): Promise<Float32Array>;
+  /** Replaces a tensor's values. @throws {RangeError} When the number of elements differs. */
+  write(name: string, values: Float32Array): Promise<void>;
+  /** An independent copy. */
+  snapshot(): Promise<Store>;
+  /**
+   * Copies rows (along the first axis) from another store with the same names and row shapes, or from
+   * this one; pairs are applied in order.
+   */
+  copyRows(
+    from: Store,
+    rows: readonly { readonly from: number; readonly to: number }[],
+  ): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+/** Options of {@linkcode Backend.compile}. */
+export interface CompileOptions {
+  /**
+   * Stores of scopes that no one will write while the executable lives, by scope name. A backend may
+   * pack them; they are not given again to `bind`.
+   */
+  readonly constants?: Readonly<Record<string, Store>>;
+  readonly signal?: AbortSignal;
+}
+
+/** Options of {@linkcode BoundExecutable.run}. */
+export interface RunOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** A program ready to run on certain stores. */
+export interface BoundExecutable {
+  /**
+   * Runs once. Sizes of named dimensions come from the inputs' shapes. A parameter whose first axis is
+   * named is bound to the first rows of its stored tensor.
+   *
+   * @returns Outputs by name. Their data is valid until this executable runs again.
+   * @throws {TypeError} When an input is missing or does not fit.
+   */
+  run(
+    inputs: Readonly<Record<string, HostTensor>>,
+    options?: RunOptions,
+  ): Promise<Record<string, HostTensor>>;
+}
+
+/** A compiled program. */
+export interface Executable {
+  readonly program: Program;
+  /**
+   * Chooses the store of each scope that is not constant.
+   *
+   * @throws {TypeError} When a scope is missing, or a stored tensor's shape does not fit.
+   */
+  bind(stores?: Readonly<Record<string, Store>>): BoundExecutable;
+  dispose(): Promise<void>;
+}
+
+/** What a device can hold. */
+export interface BackendLimits {
+  /** Largest tensor in bytes. */
+  readonly maxTensorBytes: number;
+  /** Threads used by one run. */
+  readonly threads: number;
+}
+
+/** Where programs run. */
+export interface Backend {
+  /** Such as `onnx`; the word given to `--backend`. */
+  readonly name: string;
+  /** Such as `cpu`. */
+  readonly device: string;
+  /** Versions of what computes, for the record of a run. */
+  readonly versions: Readonly<Record<string, string>>;
+  readonly limits: BackendLimits;
+  /** Puts tensors on the device, streaming each from its source. */
+  createStore(entries: readonly StoreEntry[], options?: CreateStoreOptions): Promise<Store>;
+  /** @throws {TypeError} When the program holds something the backend cannot run. */
+  compile(program: Program, options?: CompileOptions): Promise<Executable>;
+  /** Frees everything the backend holds. */
+  dispose(): Promise<void>;
+}
