@@ -1,0 +1,54 @@
+/**
+ * Preference oracles P(y ≻ y′ | x): what says how likely one response is to be preferred to another.
+ *
+ * @module
+ */
+
+import type { Prompt, Response } from "./policy.ts";
+
+/** K responses to one prompt, to be compared with each other. */
+export interface ComparisonGroup {
+  readonly prompt: Prompt;
+  readonly responses: readonly Pick<Response, "text">[];
+  /** Unordered pairs (i, j), i ≠ j, to compare; all of them when absent. */
+  readonly pairs?: readonly (readonly [number, number])[];
+}
+
+/**
+ * What an oracle says of one group. A cell that was not compared is masked, never ½.
+ *
+ * Laws: P + Pᵀ = 1 wherever a cell exists, the mask is symmetric, the diagonal exists and is ½.
+ */
+export interface Judgement {
+  /** K. */
+  readonly size: number;
+  /** P(y_i ≻ y_j | x) in [0, 1] at i·K + j. */
+  readonly preferences: Float64Array;
+  /** 1 where the cell at i·K + j exists. */
+  readonly mask: Uint8Array;
+  /** The judge's raw logit of (left = y_i, right = y_j) at i·K + j, where it has any; diagonal 0. */
+  readonly logits?: Float64Array;
+  /** What it cost. */
+  readonly cost?: {
+    readonly tokens?: number;
+    readonly requests?: number;
+    readonly currency?: number;
+  };
+}
+
+/** Options of {@linkcode PreferenceOracle.compare}. */
+export interface CompareOptions {
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Something that compares responses. Need not be transitive.
+ *
+ * Laws: one judgement per group, in order; a group's judgement does not depend on the other groups;
+ * identical responses are ½ to each other; calling twice gives the same.
+ */
+export interface PreferenceOracle {
+  /** Covers everything a judgement depends on: weights, template, settings, the user's module. */
+  readonly id: string;
+  compare(groups: readonly ComparisonGroup[], options?: CompareOptions): AsyncIterable<Judgement>;
+}

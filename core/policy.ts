@@ -1,0 +1,103 @@
+/**
+ * Policies π(y | x): what can be sampled from, and what can say how likely a response is.
+ *
+ * @module
+ */
+
+/** One turn of a conversation. */
+export interface Message {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+/** A prompt x. */
+export interface Prompt {
+  /** Names the prompt in files, random streams and messages; unique within a run. */
+  readonly id: string;
+  /** Text of one user turn, or a conversation whose last turn is not the assistant's. */
+  readonly content: string | readonly Message[];
+}
+
+/** Why a response ended: the end of its turn (or a stop string), or the limit on tokens. */
+export type FinishReason = "stop" | "length";
+
+/** A response y. */
+export interface Response {
+  readonly text: string;
+  /**
+   * The token ids that were sampled, with the end-of-turn token where it was sampled. Scoring and
+   * training use these; without them the text is tokenised.
+   */
+  readonly tokenIds?: readonly number[];
+  readonly finishReason?: FinishReason;
+  /**
+   * log π(y | x) of the policy that sampled it, in nats, summed over `tokenIds`: the model's own, at
+   * temperature 1 over the whole vocabulary, whatever the sampler did.
+   */
+  readonly logProb?: number;
+}
+
+/** How to sample. */
+export interface SampleOptions {
+  /** K, responses per prompt. */
+  readonly samples: number;
+  /** Sampling temperature; 0 is greedy. */
+  readonly temperature: number;
+  /** Smallest probability mass kept (nucleus); 1 keeps all. */
+  readonly topP: number;
+  /** Number of most likely tokens kept; 0 keeps all. */
+  readonly topK?: number;
+  /** Tokens less likely than this share of the most likely one are dropped; 0 keeps all. */
+  readonly minP?: number;
+  /** Longest response in tokens. */
+  readonly maxTokens: number;
+  /** Texts that end a response; not part of it. */
+  readonly stop?: readonly string[];
+  /** Seeds one random stream per (prompt id, sample index). */
+  readonly seed: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A prompt with its K responses. */
+export interface Sampled {
+  readonly prompt: Prompt;
+  readonly responses: readonly Response[];
+  /**
+   * Probability of each response under the policy, where the responses are all there are and each
+   * stands once (a tabular policy played exactly). Absent for samples, which count 1/K each.
+   */
+  readonly weights?: readonly number[];
+}
+
+/**
+ * Something that answers prompts.
+ *
+ * Laws: yields each prompt once, in order; the same prompts, options and state give the same
+ * responses; streams of (prompt id, sample) are independent of which other prompts are asked.
+ */
+export interface Sampler {
+  /** Covers weights, adapter and template: equal ids mean equal distributions. */
+  readonly id: string;
+  sample(prompts: readonly Prompt[], options: SampleOptions): AsyncIterable<Sampled>;
+}
+
+/** A prompt and responses to be scored. */
+export interface ResponseGroup {
+  readonly prompt: Prompt;
+  readonly responses: readonly Response[];
+}
+
+/** log π(y_t | x, y_<t) in nats, one entry per response of a group, one element per token. */
+export type TokenLogProbs = readonly Float32Array[];
+
+/** Something that says how likely given responses are. Yields one entry per group, in order. */
+export interface Scorer {
+  readonly id: string;
+  logProbs(
+    groups: readonly ResponseGroup[],
+    options?: { readonly signal?: AbortSignal },
+  ): AsyncIterable<TokenLogProbs>;
+}
+
+/** A policy that can be trained from: it samples and it scores. A remote server may be a Sampler only. */
+export type Policy = Sampler & Scorer;
