@@ -1,0 +1,204 @@
+/**
+ * How the elements of a stored tensor are packed into bytes, and how they become float32.
+ *
+ * The names and layouts are those of safetensors (`f32`, `f16`, `bf16`) and of ggml's block formats
+ * (`ggml-quants.h`): a block holds 32 elements of one row. All numbers are little-endian.
+ *
+ * | encoding | block | bytes | value |
+ * |---|---|---|---|
+ * | `q8_0` | 32 | f16 d, 32 × int8 q | d·q |
+ * | `q4_0` | 32 | f16 d, 16 bytes of two nibbles q | d·(q − 8) |
+ * | `q4_1` | 32 | f16 d, f16 m, 16 bytes of two nibbles q | d·q + m |
+ *
+ * In the 4-bit formats byte j holds element j in its low and element j + 16 in its high nibble.
+ *
+ * @module
+ */
+
+import { float16ToFloat32, float32ToFloat16 } from "./float16.ts";
+
+/** Name of an element encoding. */
+export type Encoding = "f32" | "f16" | "bf16" | "q8_0" | "q4_0" | "q4_1";
+
+/** Layout and decoder of one encoding. */
+export interface EncodingFormat {
+  /** Elements per block; a row holds a whole number of blocks. */
+  readonly blockElements: number;
+  /** Bytes per block. */
+  readonly blockBytes: number;
+  /** Decodes whole blocks. Neither length is checked here; see {@linkcode decode}. */
+  readonly decode: (bytes: Uint8Array, out: Float32Array) => void;
+}
+
+/** Every encoding's format. */
+export const encodings: { readonly [E in Encoding]: EncodingFormat } = {
+  f32: { blockElements: 1, blockBytes: 4, decode: decodeF32 },
+  f16: { blockElements: 1, blockBytes: 2, decode: decodeF16 },
+  bf16: { blockElements: 1, blockBytes: 2, decode: decodeBf16 },
+  q8_0: { blockElements: 32, blockBytes: 34, decode: decodeQ8_0 },
+  q4_0: { blockElements: 32, blockBytes: 18, decode: decodeQ4_0 },
+  q4_1: { blockElements: 32, blockBytes: 20, decode: decodeQ4_1 },
+};
+
+/**
+ * Bytes that `elements` elements take.
+ *
+ * @throws {RangeError} If `elements` is not a whole number of blocks.
+ *
+ * @example
+ * ```ts
+ * import { encodedByteLength } from "./encodings.ts";
+ * import { strict as assert } from "node:assert";
+ *
+ * assert.equal(encodedByteLength("q4_1", 64), 40);
+ * ```
+ */
+export function encodedByteLength(encoding: Encoding, elements: number): number {
+  const { blockElements, blockBytes } = encodings[encoding];
+  if (!Number.isSafeInteger(elements) || elements < 0 || elements % blockElements !== 0) {
+    throw new RangeError(
+      `Cannot size a ${encoding} tensor as its elements must be a multiple of ${blockElements}: ${elements}`,
+    );
+  }
+  return elements / blockElements * blockBytes;
+}
+
+/**
+ * Decodes `bytes` into `out`, which takes exactly their number of elements.
+ *
+ * @throws {RangeError} If `bytes` does not have the encoded length of `out`.
+ *
+ * @example
+ * ```ts
+ * import { decode } from "./encodings.ts";
+ * import { strict as assert } from "node:assert";
+ *
+ * const out = new Float32Array(2);
+ * decode("bf16", Uint8Array.of(0x80, 0x3f, 0x00, 0xc0), out);
+ * assert.deepEqual([...out], [1, -2]);
+ * ```
+ */
+export function decode(encoding: Encoding, bytes: Uint8Array, out: Float32Array): void {
+  const expected = encodedByteLength(encoding, out.length);
+  if (bytes.length !== expected) {
+    throw new RangeError(
+      `Cannot decode ${out.length} ${encoding} elements as they must come in ${expected} bytes: ${bytes.length}`,
+    );
+  }
+  encodings[encoding].decode(bytes, out);
+}
+
+/**
+ * Encodes float32 values, rounding to nearest, ties to even.
+ *
+ * @example
+ * ```ts
+ * import { encodeFloats } from "./encodings.ts";
+ * import { strict as assert } from "node:assert";
+ *
+ * assert.deepEqual([...encodeFloats("f16", Float32Array.of(1, -2))], [0x00, 0x3c, 0x00, 0xc0]);
+ * ```
+ */
+export function encodeFloats(encoding: "f32" | "f16" | "bf16", values: Float32Array): Uint8Array {
+  switch (encoding) {
+    case "f32": {
+      const bytes = new Uint8Array(values.length * 4);
+      if (littleEndian) {
+        bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+      } else {
+        const view = new DataView(bytes.buffer);
+        for (let i = 0; i < values.length; i++) view.setFloat32(i * 4, values[i]!, true);
+      }
+      return bytes;
+    }
+    case "f16":
+    case "bf16": {
+      const bytes = new Uint8Array(values.length * 2);
+      const round = encoding === "f16" ? float32ToFloat16 : float32ToBfloat16;
+      for (let i = 0; i < values.length; i++) {
+        const bits = round(values[i]!);
+        bytes[2 * i] = bits & 0xff;
+        bytes[2 * i + 1] = bits >> 8;
+      }
+      return bytes;
+    }
+    default:
+      throw new TypeError(
+        `Cannot encode floats as the encoding must be f32, f16 or bf16: ${encoding satisfies never}`,
+      );
+  }
+}
+
+const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+const floatScratch = new Float32Array(1);
+const bitScratch = new Uint32Array(floatScratch.buffer);
+
+function float32ToBfloat16(value: number): number {
+  floatScratch[0] = value;
+  const bits = bitScratch[0]!;
+  if (value !== value) return (bits >>> 16) | 0x40; // stays a NaN when cut
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+function decodeF32(bytes: Uint8Array, out: Float32Array): void {
+  if (littleEndian) {
+    new Uint8Array(out.buffer, out.byteOffset, out.byteLength).set(bytes);
+    return;
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let i = 0; i < out.length; i++) out[i] = view.getFloat32(i * 4, true);
+}
+
+function decodeF16(bytes: Uint8Array, out: Float32Array): void {
+  const table = float16Table();
+  for (let i = 0, at = 0; i < out.length; i++, at += 2) {
+    out[i] = table[bytes[at]! | (bytes[at + 1]! << 8)]!;
+  }
+}
+
+function decodeBf16(bytes: Uint8Array, out: Float32Array): void {
+  const bits = new Uint32Array(out.buffer, out.byteOffset, out.length);
+  for (let i = 0, at = 0; i < bits.length; i++, at += 2) {
+    bits[i] = (bytes[at]! << 16) | (bytes[at + 1]! << 24);
+  }
+}
+
+function decodeQ8_0(bytes: Uint8Array, out: Float32Array): void {
+  const table = float16Table();
+  for (let at = 0, o = 0; o < out.length; at += 34, o += 32) {
+    const d = table[bytes[at]! | (bytes[at + 1]! << 8)]!;
+    for (let j = 0; j < 32; j++) out[o + j] = d * ((bytes[at + 2 + j]! << 24) >> 24);
+  }
+}
+
+function decodeQ4_0(bytes: Uint8Array, out: Float32Array): void {
+  const table = float16Table();
+  for (let at = 0, o = 0; o < out.length; at += 18, o += 32) {
+    const d = table[bytes[at]! | (bytes[at + 1]! << 8)]!;
+    for (let j = 0; j < 16; j++) {
+      const q = bytes[at + 2 + j]!;
+      out[o + j] = d * ((q & 15) - 8);
+      out[o + j + 16] = d * ((q >> 4) - 8);
+    }
+  }
+}
+
+function decodeQ4_1(bytes: Uint8Array, out: Float32Array): void {
+  const table = float16Table();
+  for (let at = 0, o = 0; o < out.length; at += 20, o += 32) {
+    const d = table[bytes[at]! | (bytes[at + 1]! << 8)]!;
+    const m = table[bytes[at + 2]! | (bytes[at + 3]! << 8)]!;
+    for (let j = 0; j < 16; j++) {
+      const q = bytes[at + 4 + j]!;
+      out[o + j] = d * (q & 15) + m;
+      out[o + j + 16] = d * (q >> 4) + m;
+    }
+  }
+}
+
+let cachedTable: Float32Array | undefined;
+
+/** The float32 of every float16 bit pattern; 256 KiB, made on first use. */
+function float16Table(): Float32Array {
+  return cachedTable ??= Float32Array.from({ length: 65536 }, (_, bits) => float16ToFloat32(bits));
+}

@@ -1,0 +1,121 @@
+/**
+ * Tensors whose bytes are read when they are needed.
+ *
+ * @module
+ */
+
+import { decode, encodedByteLength, encodeFloats, type Encoding, encodings } from "./encodings.ts";
+
+/** Options of a read. */
+export interface ReadOptions {
+  /** Ends the read with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * A tensor whose bytes are read on demand.
+ *
+ * Law: `byteLength` is the encoded length of the product of `shape`, and reading [0, a) and [a, b)
+ * gives the same bytes as reading [0, b).
+ */
+export interface TensorSource {
+  readonly name: string;
+  /** Sizes, outermost axis first. */
+  readonly shape: readonly number[];
+  readonly encoding: Encoding;
+  /** Length of the encoded tensor. */
+  readonly byteLength: number;
+  /** Bytes [start, end) of the encoded tensor, row-major. The caller owns what it gets. */
+  read(start: number, end: number, options?: ReadOptions): Promise<Uint8Array>;
+}
+
+/** Bytes read at once by {@linkcode readAsFloat32}. */
+const CHUNK_BYTES = 4 << 20;
+
+/**
+ * Reads a whole tensor and decodes it, a few MiB at a time: beside the result only one chunk of
+ * encoded bytes is held.
+ *
+ * @returns Row-major values; their number is the product of the shape.
+ */
+export async function readAsFloat32(
+  source: TensorSource,
+  options: ReadOptions = {},
+): Promise<Float32Array> {
+  const { blockElements, blockBytes } = encodings[source.encoding];
+  const elements = source.shape.reduce((product, size) => product * size, 1);
+  if (encodedByteLength(source.encoding, elements) !== source.byteLength) {
+    throw new RangeError(
+      `Cannot read ${source.name} as ${elements} ${source.encoding} elements must take ${
+        encodedByteLength(source.encoding, elements)
+      } bytes: ${source.byteLength}`,
+    );
+  }
+  const out = new Float32Array(elements);
+  const step = Math.floor(CHUNK_BYTES / blockBytes) * blockBytes;
+  for (let start = 0; start < source.byteLength; start += step) {
+    options.signal?.throwIfAborted();
+    const end = Math.min(start + step, source.byteLength);
+    const bytes = await source.read(start, end, options);
+    const first = start / blockBytes * blockElements;
+    const last = end / blockBytes * blockElements;
+    decode(source.encoding, bytes, out.subarray(first, last));
+  }
+  return out;
+}
+
+/**
+ * A tensor source over values in memory. The values are not copied; what is read later is what they
+ * are then.
+ *
+ * @throws {RangeError} If `data` does not have as many elements as `shape` says.
+ *
+ * @example
+ * ```ts
+ * import { fromFloat32, readAsFloat32 } from "./tensor_source.ts";
+ * import { strict as assert } from "node:assert";
+ *
+ * const source = fromFloat32("w", [1, 2], Float32Array.of(3, 4));
+ * assert.deepEqual([...await readAsFloat32(source)], [3, 4]);
+ * ```
+ */
+export function fromFloat32(
+  name: string,
+  shape: readonly number[],
+  data: Float32Array,
+): TensorSource {
+  const elements = shape.reduce((product, size) => product * size, 1);
+  if (elements !== data.length) {
+    throw new RangeError(
+      `Cannot make tensor ${name} as shape [${shape}] must have ${data.length} elements: ${elements}`,
+    );
+  }
+  const byteLength = data.length * 4;
+  return {
+    name,
+    shape: [...shape],
+    encoding: "f32",
+    byteLength,
+    read(start, end) {
+      checkByteRange(name, byteLength, start, end);
+      const first = start >> 2;
+      const bytes = encodeFloats("f32", data.subarray(first, Math.ceil(end / 4)));
+      return Promise.resolve(bytes.subarray(start - first * 4, end - first * 4));
+    },
+  };
+}
+
+/** @throws {RangeError} If [start, end) is not a byte range of the tensor. */
+export function checkByteRange(
+  name: string,
+  byteLength: number,
+  start: number,
+  end: number,
+): void {
+  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
+  if (!whole || start < 0 || end < start || end > byteLength) {
+    throw new RangeError(
+      `Cannot read ${name} as the byte range must lie within [0, ${byteLength}): [${start}, ${end})`,
+    );
+  }
+}
