@@ -145,6 +145,50 @@ export class ProgramBuilder {
     return results;
   }
 
+  /**
+   * Replaces equations in place. `replacement` is asked of each equation in order; where it adds
+   * equations to this builder and returns values, these take the place of the equation and its
+   * results keep their identity, so that whoever holds them notices nothing.
+   *
+   * @throws {TypeError} When a replacement's values differ in type from the results.
+   */
+  expand(replacement: (equation: Equation) => readonly Value[] | undefined): void {
+    for (const equation of this.#equations.splice(0)) {
+      const start = this.#equations.length;
+      const values = replacement(equation);
+      if (values === undefined) {
+        this.#equations.push(equation);
+        continue;
+      }
+      const renamed = new Map<number, Value>();
+      equation.results.forEach((result, index) => {
+        let value = values[index];
+        if (value?.dtype !== result.dtype || !equalShapes(value.shape, result.shape)) {
+          throw new TypeError(
+            `Cannot expand ${equation.primitive} as result ${index} must be ${result.dtype}` +
+              `${formatShape(result.shape)}: ${
+                value ? value.dtype + formatShape(value.shape) : "missing"
+              }`,
+          );
+        }
+        const own = this.#equations.slice(start).some((one) => one.results.includes(value!));
+        if (!own || renamed.has(value.id)) {
+          value = this.#one("reshape", [value], { shape: value.shape });
+        }
+        renamed.set(value.id, result);
+      });
+      const rename = (value: Value): Value => renamed.get(value.id) ?? value;
+      for (let at = start; at < this.#equations.length; at++) {
+        const one = this.#equations[at]!;
+        this.#equations[at] = {
+          ...one,
+          operands: one.operands.map(rename),
+          results: one.results.map(rename),
+        } as Equation;
+      }
+    }
+  }
+
   #one<P extends Primitive>(
     primitive: P,
     operands: readonly Value[],

@@ -6,9 +6,22 @@
  */
 
 export * from "./backend.ts";
+export * from "./bind_sizes.ts";
 export * from "./builder.ts";
+export {
+  decompose,
+  decomposeEquation,
+  type Decomposition,
+  decompositions,
+  isComposite,
+} from "./decompose.ts";
 export * from "./dim.ts";
 export * from "./encodings.ts";
+export type { Float64Tensor } from "./float64.ts";
+export * from "./gradient.ts";
+export * from "./interpret.ts";
 export * from "./program.ts";
+export * from "./rewrite.ts";
 export * from "./shape_rules.ts";
+export * from "./simplify.ts";
 export * from "./tensor_source.ts";
