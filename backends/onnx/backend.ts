@@ -1,0 +1,102 @@
+/**
+ * The backend: onnxruntime's CPU provider, called through its C API.
+ *
+ * @module
+ */
+
+import type {
+  Backend,
+  BackendLimits,
+  CompileOptions,
+  CreateStoreOptions,
+  Executable,
+  Store,
+  StoreEntry,
+} from "../../graph/backend.ts";
+import type { Program } from "../../graph/program.ts";
+import { openApi } from "./api.ts";
+import { OnnxExecutable } from "./executable.ts";
+import { closeEnvironment, type Environment, openEnvironment } from "./session.ts";
+import { createStore } from "./store.ts";
+import { Turns } from "./turns.ts";
+
+/** Options of {@linkcode createOnnxBackend}. */
+export interface CreateOnnxBackendOptions {
+  /** Threads of one run. Default: the number of logical processors. */
+  readonly threads?: number;
+  /**
+   * Whether idle threads of a run wait actively for the next operator. Default: false, as it takes
+   * time from everything else.
+   */
+  readonly spinning?: boolean;
+  /** Where to write onnxruntime's profiles: a path's beginning, to which names are appended. */
+  readonly profile?: string;
+}
+
+class OnnxBackend implements Backend {
+  readonly name = "onnx";
+  readonly device = "cpu";
+  readonly versions: Readonly<Record<string, string>>;
+  readonly limits: BackendLimits;
+  readonly #environment: Environment;
+  readonly #turns = new Turns();
+  readonly #executables = new Set<OnnxExecutable>();
+  #disposed = false;
+
+  constructor(environment: Environment) {
+    this.#environment = environment;
+    this.versions = { onnxruntime: environment.api.version };
+    this.limits = { maxTensorBytes: 2 ** 33, threads: environment.options.threads };
+  }
+
+  #checkOpen(doing: string): void {
+    if (this.#disposed) {
+      throw new TypeError(`Cannot ${doing} as the backend must not be disposed: it is`);
+    }
+  }
+
+  async createStore(
+    entries: readonly StoreEntry[],
+    options: CreateStoreOptions = {},
+  ): Promise<Store> {
+    this.#checkOpen("create a store");
+    return await createStore(entries, options, this.#turns);
+  }
+
+  async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
+    this.#checkOpen(`compile ${program.name}`);
+    const executable = await OnnxExecutable.compile(
+      this.#environment,
+      this.#turns,
+      program,
+      options,
+    );
+    this.#executables.add(executable);
+    return executable;
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const executable of this.#executables) await executable.dispose();
+    this.#executables.clear();
+    closeEnvironment(this.#environment);
+  }
+}
+
+/**
+ * Starts onnxruntime.
+ *
+ * @throws {Error} When its library cannot be loaded: on other platforms, without `--allow-ffi`, or
+ * when the package is neither cached nor to be fetched.
+ */
+export async function createOnnxBackend(
+  { threads = navigator.hardwareConcurrency, spinning = false, profile }: CreateOnnxBackendOptions =
+    {},
+): Promise<Backend> {
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new RangeError(`Cannot start onnxruntime as threads must be 1 or more: ${threads}`);
+  }
+  const settings = { threads, spinning, ...(profile === undefined ? {} : { profile }) };
+  return new OnnxBackend(openEnvironment(await openApi(), settings));
+}

@@ -1,0 +1,216 @@
+/**
+ * Writes a program as an ONNX model.
+ *
+ * @module
+ */
+
+import { decompose } from "../../graph/decompose.ts";
+import type { Equation, Primitive, Program, TensorType, Value } from "../../graph/program.ts";
+import { type DimSource, elementTypes, GraphEmitter } from "./graph_emitter.ts";
+import { isLowered, type Lowering, lowerings } from "./lowering/mod.ts";
+import { ElementType, encodeModel, type ValueInfo } from "./proto.ts";
+import { updatesInPlace } from "./in_place.ts";
+
+/** A graph input or output beside what it is in the program. */
+export interface Port extends TensorType {
+  /** Name in the graph. */
+  readonly port: string;
+  /** Name in the program. */
+  readonly name: string;
+}
+
+/** A graph input that is read from a store. */
+export interface ParameterPort extends Port {
+  readonly scope: string;
+}
+
+/** A graph output that becomes the value of a stored tensor. */
+export interface UpdatePort extends ParameterPort {
+  /** Whether the output may be written over the old value. */
+  readonly inPlace: boolean;
+}
+
+/** An initializer that is rows `start` to `end` of a constant parameter. */
+export interface ConstantPort extends ParameterPort {
+  readonly rows?: readonly [start: number, end: number];
+}
+
+/** A model and how its inputs and outputs belong to the program. */
+export interface EmittedModel {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly inputs: readonly Port[];
+  readonly parameters: readonly ParameterPort[];
+  readonly constants: readonly ConstantPort[];
+  readonly updates: readonly UpdatePort[];
+  readonly outputs: readonly Port[];
+}
+
+/** Versions of the operator sets used. */
+const opsets = { "": 21, "com.microsoft": 1 } as const;
+
+/** bool travels as int32. */
+function hostElementType({ dtype }: TensorType): ElementType {
+  return dtype === "bool" ? ElementType.int32 : elementTypes[dtype];
+}
+
+function valueInfo({ port, shape, ...type }: Port): ValueInfo {
+  return { name: port, elementType: hostElementType({ shape, ...type }), shape };
+}
+
+function findDims(ports: readonly Port[]): Map<string, DimSource> {
+  const sources = new Map<string, DimSource>();
+  for (const { port, shape } of ports) {
+    shape.forEach((dim, axis) => {
+      if (typeof dim === "string" && !dim.includes("*") && !sources.has(dim)) {
+        sources.set(dim, { name: port, axis });
+      }
+    });
+  }
+  return sources;
+}
+
+/**
+ * Emits a program.
+ *
+ * @param constants Scopes whose parameters are initializers, given to the session by the store.
+ * @throws {TypeError} When the program holds something that ONNX cannot express.
+ */
+export function emitProgram(original: Program, constants: ReadonlySet<string>): EmittedModel {
+  const program = decompose(original, isLowered);
+  const inputs = program.inputs.map(({ name, value }) => port(`input/${name}`, name, value));
+  const parameters = program.parameters.map(({ scope, name, value }) => ({
+    ...port(`parameter/${scope}/${name}`, name, value),
+    scope,
+  }));
+  const bound = parameters.filter(({ scope }) => !constants.has(scope));
+  const constantPorts: ConstantPort[] = parameters.filter(({ scope }) => constants.has(scope));
+  const graph = new GraphEmitter(findDims([...inputs, ...bound, ...constantPorts]));
+
+  const names = new Map<number, string>();
+  program.inputs.forEach(({ value }, index) => {
+    const { port } = inputs[index]!;
+    names.set(
+      value.id,
+      value.dtype === "bool"
+        ? graph.node("Cast", [port], { attributes: { to: ElementType.bool } })
+        : port,
+    );
+  });
+  const constantOf = new Map<number, ConstantPort>();
+  program.parameters.forEach(({ value, scope }, index) => {
+    names.set(value.id, parameters[index]!.port);
+    if (constants.has(scope)) constantOf.set(value.id, parameters[index]!);
+  });
+
+  const wanted = wantedNames(program, names);
+  for (const equation of program.equations) {
+    const view = constantRows(equation, constantOf);
+    if (view && !wanted.has(equation.results[0]!.id)) {
+      if (!constantPorts.some(({ port }) => port === view.port)) constantPorts.push(view);
+      names.set(equation.results[0]!.id, view.port);
+      continue;
+    }
+    lower(graph, equation, names, wanted);
+  }
+
+  const nameOf = (value: Value) => names.get(value.id)!;
+  const give = (value: Value, target: string) => {
+    const name = nameOf(value);
+    if (value.dtype === "bool") {
+      graph.node("Cast", [name], { results: [target], attributes: { to: ElementType.int32 } });
+    } else if (name !== target) {
+      graph.node("Identity", [name], { results: [target] });
+    }
+  };
+  const updates = program.updates.map(({ scope, name, next }) => {
+    const target = updateName(scope, name);
+    give(next, target);
+    return { ...port(target, name, next), scope };
+  });
+  const outputs = program.outputs.map(({ name, value }) => {
+    const target = `output/${name}`;
+    give(value, target);
+    return port(target, name, value);
+  });
+  const inPlace = updatesInPlace(
+    graph,
+    updates.map(({ port, scope, name }) => ({ old: `parameter/${scope}/${name}`, next: port })),
+  );
+  return {
+    inputs,
+    parameters: bound,
+    constants: constantPorts,
+    updates: updates.map((update, index) => ({ ...update, inPlace: inPlace[index]! })),
+    outputs,
+    bytes: encodeModel({
+      name: program.name,
+      nodes: graph.nodes,
+      initializers: [
+        ...graph.initializers,
+        ...constantPorts.map(({ port, shape }) => ({
+          name: port,
+          dims: shape as readonly number[],
+          dataType: ElementType.float,
+        })),
+      ],
+      inputs: [...inputs, ...bound].map(valueInfo),
+      outputs: [...updates, ...outputs].map(valueInfo),
+      opsets,
+    }),
+  };
+}
+
+function port(port: string, name: string, { dtype, shape }: TensorType): Port {
+  return { port, name, dtype, shape };
+}
+
+function updateName(scope: string, name: string): string {
+  return `next/${scope}/${name}`;
+}
+
+/** Values that are computed under the name of an output; others are copied to it. */
+function wantedNames(program: Program, known: ReadonlyMap<number, string>): Map<number, string> {
+  const wanted = new Map<number, string>();
+  const want = (value: Value, name: string) => {
+    if (known.has(value.id) || wanted.has(value.id) || value.dtype === "bool") return;
+    wanted.set(value.id, name);
+  };
+  for (const { scope, name, next } of program.updates) want(next, updateName(scope, name));
+  for (const { name, value } of program.outputs) want(value, `output/${name}`);
+  return wanted;
+}
+
+/** Rows of a constant parameter are an initializer of their own over the same memory. */
+function constantRows(
+  equation: Equation,
+  constants: ReadonlyMap<number, ConstantPort>,
+): ConstantPort | undefined {
+  if (equation.primitive !== "slice" || equation.attributes.axis !== 0) return undefined;
+  const source = constants.get(equation.operands[0]!.id);
+  if (!source) return undefined;
+  const { start, end } = equation.attributes;
+  return {
+    ...source,
+    port: `${source.port}[${start}:${end}]`,
+    shape: equation.results[0]!.shape,
+    rows: [start, end],
+  };
+}
+
+function lower(
+  graph: GraphEmitter,
+  equation: Equation,
+  names: Map<number, string>,
+  wanted: ReadonlyMap<number, string>,
+): void {
+  const rule = lowerings[equation.primitive] as Lowering<Primitive> | "decompose";
+  if (rule === "decompose") {
+    throw new TypeError(`Cannot emit ${equation.primitive} as it must be decomposed before`);
+  }
+  const operands = equation.operands.map((operand) => names.get(operand.id)!);
+  const results = equation.results.map(({ id }) =>
+    wanted.get(id) ?? graph.name(equation.primitive)
+  );
+  rule(graph, equation as never, { operands, results });
+  equation.results.forEach(({ id }, index) => names.set(id, results[index]!));
+}

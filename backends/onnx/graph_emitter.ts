@@ -1,0 +1,178 @@
+/**
+ * Collects the nodes and constants of one ONNX graph: names, shared constants, and shape vectors of
+ * named dimensions, each built once.
+ *
+ * @module
+ */
+
+import { type Dim, product, type Shape } from "../../graph/dim.ts";
+import type { DType } from "../../graph/program.ts";
+import { type AttributeValue, ElementType, type NodeProto, type TensorProto } from "./proto.ts";
+
+/** Domain of onnxruntime's own operators. */
+export const MICROSOFT = "com.microsoft";
+
+/** Element type of a program's type in a graph. */
+export const elementTypes: { readonly [D in DType]: ElementType } = {
+  float32: ElementType.float,
+  int32: ElementType.int32,
+  bool: ElementType.bool,
+};
+
+/** Optional parts of a node. */
+export interface NodeOptions {
+  readonly domain?: string;
+  readonly attributes?: Readonly<Record<string, AttributeValue>>;
+  /** Names of the results; one new name when absent. */
+  readonly results?: readonly string[];
+}
+
+/** Where the size of a named dimension is found. */
+export interface DimSource {
+  readonly name: string;
+  readonly axis: number;
+}
+
+/** The graph under construction. */
+export class GraphEmitter {
+  readonly nodes: NodeProto[] = [];
+  readonly initializers: TensorProto[] = [];
+  readonly #dimSources: ReadonlyMap<string, DimSource>;
+  readonly #cache = new Map<string, string>();
+  #next = 0;
+
+  /** @param dimSources A graph input and axis for each named dimension. */
+  constructor(dimSources: ReadonlyMap<string, DimSource>) {
+    this.#dimSources = dimSources;
+  }
+
+  /** A name not used before. */
+  name(hint: string): string {
+    return `${hint}_${this.#next++}`;
+  }
+
+  /** Adds a node and returns the name of its first result. */
+  node(opType: string, inputs: readonly string[], options: NodeOptions = {}): string {
+    const results = options.results ?? [this.name(opType)];
+    this.nodes.push({
+      opType,
+      domain: options.domain ?? "",
+      inputs,
+      outputs: results,
+      attributes: options.attributes ?? {},
+    });
+    return results[0]!;
+  }
+
+  /** A value made at most once in the graph. */
+  once(key: string, make: () => string): string {
+    const known = this.#cache.get(key);
+    if (known !== undefined) return known;
+    const made = make();
+    this.#cache.set(key, made);
+    return made;
+  }
+
+  #constant(
+    dataType: ElementType,
+    dims: readonly number[],
+    bytes: ArrayBuffer,
+    result?: string,
+  ): string {
+    const name = result ?? this.name("constant");
+    this.initializers.push({ name, dims, dataType, rawData: new Uint8Array(bytes) });
+    return name;
+  }
+
+  /** int64 vector of known values. */
+  int64(values: readonly number[]): string {
+    return this.once(
+      `int64 ${values}`,
+      () =>
+        this.#constant(
+          ElementType.int64,
+          [values.length],
+          BigInt64Array.from(values, BigInt).buffer,
+        ),
+    );
+  }
+
+  /** A literal tensor of a program. */
+  literal(dtype: DType, shape: readonly number[], data: readonly number[]): string {
+    const make = () => {
+      switch (dtype) {
+        case "float32":
+          return this.#constant(ElementType.float, shape, Float32Array.from(data).buffer);
+        case "int32":
+          return this.#constant(ElementType.int32, shape, Int32Array.from(data).buffer);
+        case "bool":
+          return this.#constant(
+            ElementType.bool,
+            shape,
+            Uint8Array.from(data, (value) => value ? 1 : 0).buffer,
+          );
+        default:
+          throw new TypeError(`Cannot emit a constant of type ${dtype satisfies never}`);
+      }
+    };
+    if (data.length > 16) return make();
+    const text = data.map((value) => Object.is(value, -0) ? "-0" : `${value}`);
+    return this.once(`${dtype} ${shape} ${text}`, make);
+  }
+
+  /** int64 [1] holding a dimension. */
+  dim(dim: Dim): string {
+    if (typeof dim === "number") return this.int64([dim]);
+    return this.once(`dim ${dim}`, () => {
+      const [first, ...rest] = dim.split("*");
+      if (rest.length > 0) {
+        return this.node("Mul", [this.dim(product(first!)), this.dim(product(...rest))]);
+      }
+      const source = this.#dimSources.get(dim);
+      if (!source) {
+        throw new TypeError(
+          `Cannot emit the dimension ${dim} as it must be an axis of an input or parameter: none has it`,
+        );
+      }
+      const { name, axis } = source;
+      return this.node("Shape", [name], { attributes: { start: axis, end: axis + 1 } });
+    });
+  }
+
+  /** int32 scalar holding a dimension. */
+  dimScalar(dim: Dim): string {
+    if (typeof dim === "number") return this.literal("int32", [], [dim]);
+    return this.once(`scalar ${dim}`, () => {
+      const scalar = this.node("Squeeze", [this.dim(dim), this.int64([0])]);
+      return this.node("Cast", [scalar], { attributes: { to: ElementType.int32 } });
+    });
+  }
+
+  /** int64 vector holding a shape. */
+  shape(shape: Shape): string {
+    if (shape.every((dim) => typeof dim === "number")) return this.int64(shape as number[]);
+    return this.once(
+      `shape ${shape}`,
+      () => this.node("Concat", shape.map((dim) => this.dim(dim)), { attributes: { axis: 0 } }),
+    );
+  }
+
+  /** `input` of shape `from` with shape `to`. */
+  reshape(input: string, from: Shape, to: Shape, result?: string): string {
+    return this.node("Reshape", [input, this.#reshapeTarget(from, to)], {
+      ...(result ? { results: [result] } : {}),
+    });
+  }
+
+  /** Keeps an axis by 0 and infers one by −1 where that is exact; no size is 0. */
+  #reshapeTarget(from: Shape, to: Shape): string {
+    const unknown: number[] = [];
+    const target = to.map((dim, axis) => {
+      if (typeof dim === "number") return dim;
+      if (from[axis] === dim) return 0;
+      unknown.push(axis);
+      return -1;
+    });
+    return unknown.length > 1 ? this.shape(to) : this.int64(target);
+  }
+}

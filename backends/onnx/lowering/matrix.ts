@@ -1,0 +1,57 @@
+/** Matrix products and the composites around them. Operands are never transposed by a node. */
+
+import { type GraphEmitter, MICROSOFT } from "../graph_emitter.ts";
+import type { Lowerings } from "./lowering.ts";
+
+/** Options of {@linkcode product}. */
+interface ProductOptions {
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  readonly alpha?: number;
+  readonly results?: readonly string[];
+}
+
+/** alpha · A B, with the transposes done inside the product. */
+function product(
+  graph: GraphEmitter,
+  a: string,
+  b: string,
+  { transposeA = false, transposeB = false, alpha = 1, results }: ProductOptions,
+): string {
+  const target = results ? { results } : {};
+  if (!transposeA && !transposeB && alpha === 1) return graph.node("MatMul", [a, b], target);
+  return graph.node("FusedMatMul", [a, b], {
+    domain: MICROSOFT,
+    attributes: {
+      transA: transposeA ? 1 : 0,
+      transB: transposeB ? 1 : 0,
+      alpha: { float: alpha },
+    },
+    ...target,
+  });
+}
+
+/** Products. */
+export const matrix: Lowerings<"matmul" | "linear"> = {
+  matmul(graph, { attributes }, { operands: [a, b], results }) {
+    product(graph, a!, b!, { ...attributes, results });
+  },
+  linear(graph, { attributes: { bias, lora } }, { operands, results }) {
+    const [x, weight] = operands as [string, string];
+    const addends: string[] = [];
+    if (bias) addends.push(operands[2]!);
+    if (lora) {
+      const [a, b] = operands.slice(bias ? 3 : 2) as [string, string];
+      const narrow = product(graph, x, a, { transposeB: true });
+      addends.push(product(graph, narrow, b, { transposeB: true, alpha: lora.scale }));
+    }
+    let sum = product(graph, x, weight, {
+      transposeB: true,
+      ...(addends.length === 0 ? { results } : {}),
+    });
+    addends.forEach((addend, index) => {
+      const last = index === addends.length - 1;
+      sum = graph.node("Add", [sum, addend], last ? { results } : {});
+    });
+  },
+};

@@ -1,0 +1,125 @@
+/** Primitives that make, move, select and reduce elements. */
+
+import type { Shape } from "../../../graph/dim.ts";
+import type { GraphEmitter } from "../graph_emitter.ts";
+import { ElementType } from "../proto.ts";
+import type { Lowering, Lowerings } from "./lowering.ts";
+
+/** int32 [size] counting from 0. */
+export function counting(graph: GraphEmitter, size: Shape[number]): string {
+  if (typeof size === "number") {
+    return graph.once(
+      `counting ${size}`,
+      () => graph.literal("int32", [size], Array.from({ length: size }, (_, index) => index)),
+    );
+  }
+  return graph.once(`counting ${size}`, () =>
+    graph.node("Range", [
+      graph.literal("int32", [], [0]),
+      graph.dimScalar(size),
+      graph.literal("int32", [], [1]),
+    ]));
+}
+
+const reduction =
+  (opType: string): Lowering<"reduceSum" | "reduceMax"> =>
+  (graph, { operands: [x], attributes: { axes, keepDims } }, { operands, results }) => {
+    if (axes.length === 0) {
+      graph.node("Identity", operands, { results });
+      return;
+    }
+    const all = axes.map((axis) => axis < 0 ? axis + x!.shape.length : axis);
+    graph.node(opType, [operands[0]!, graph.int64(all)], {
+      results,
+      attributes: { keepdims: keepDims ? 1 : 0 },
+    });
+  };
+
+type Shaping =
+  | "constant"
+  | "iota"
+  | "broadcast"
+  | "reshape"
+  | "transpose"
+  | "slice"
+  | "pad"
+  | "concat"
+  | "reduceSum"
+  | "reduceMax"
+  | "softmax"
+  | "logSumExp"
+  | "gather"
+  | "scatterAdd";
+
+/** Shape vectors of named dimensions come from the emitter, built once. */
+export const shaping: Lowerings<Shaping> = {
+  constant(graph, { attributes: { dtype, shape, data } }, { results }) {
+    graph.node("Identity", [graph.literal(dtype, shape, data)], { results });
+  },
+  iota(graph, { attributes: { shape, axis } }, { results }) {
+    const size = shape[axis]!;
+    const column: Shape = shape.map((_, index) => index === axis ? size : 1);
+    const line = graph.reshape(counting(graph, size), [size], column);
+    graph.node("Expand", [line, graph.shape(shape)], { results });
+  },
+  broadcast(graph, { attributes: { shape } }, { operands, results }) {
+    graph.node("Expand", [operands[0]!, graph.shape(shape)], { results });
+  },
+  reshape(graph, { operands: [x], attributes: { shape } }, { operands, results }) {
+    graph.reshape(operands[0]!, x!.shape, shape, results[0]!);
+  },
+  transpose(graph, { attributes: { permutation } }, { operands, results }) {
+    graph.node("Transpose", operands, { results, attributes: { perm: permutation } });
+  },
+  slice(graph, { attributes: { axis, start, end } }, { operands, results }) {
+    graph.node("Slice", [
+      operands[0]!,
+      graph.int64([start]),
+      graph.int64([end]),
+      graph.int64([axis]),
+    ], { results });
+  },
+  pad(graph, { operands: [x], attributes: { axis, before, after } }, { operands, results }) {
+    if (x!.dtype === "bool") {
+      const wide = graph.node("Cast", operands, { attributes: { to: ElementType.int32 } });
+      const padded = graph.node("Pad", [
+        wide,
+        graph.int64([before, after]),
+        "",
+        graph.int64([axis]),
+      ]);
+      graph.node("Cast", [padded], { results, attributes: { to: ElementType.bool } });
+      return;
+    }
+    graph.node("Pad", [operands[0]!, graph.int64([before, after]), "", graph.int64([axis])], {
+      results,
+    });
+  },
+  concat(graph, { attributes: { axis } }, { operands, results }) {
+    graph.node("Concat", operands, { results, attributes: { axis } });
+  },
+  reduceSum: reduction("ReduceSum"),
+  reduceMax: reduction("ReduceMax"),
+  softmax(graph, _, { operands, results }) {
+    graph.node("Softmax", operands, { results, attributes: { axis: -1 } });
+  },
+  logSumExp(graph, { operands: [x] }, { operands, results }) {
+    graph.node("ReduceLogSumExp", [operands[0]!, graph.int64([x!.shape.length - 1])], {
+      results,
+      attributes: { keepdims: 0 },
+    });
+  },
+  gather(graph, _, { operands, results }) {
+    graph.node("Gather", operands, { results, attributes: { axis: 0 } });
+  },
+  scatterAdd(graph, { operands: [, indices], results: [sum] }, { operands, results }) {
+    const zero = graph.literal(sum!.dtype, [], [0]);
+    const zeros = graph.node("Expand", [zero, graph.shape(sum!.shape)]);
+    const wide = graph.node("Cast", [operands[1]!], { attributes: { to: ElementType.int64 } });
+    const column = graph.node("Unsqueeze", [wide, graph.int64([indices!.shape.length])]);
+    graph.node("ScatterND", [zeros, column, operands[0]!], {
+      results,
+      attributes: { reduction: "add" },
+    });
+  },
+};

@@ -1,0 +1,34 @@
+/** Memory that onnxruntime reads and writes, owned here. */
+
+import type { Pointer } from "./api.ts";
+
+/** Alignment that onnxruntime's kernels prefer. */
+const ALIGNMENT = 64;
+
+/** A block of memory, zero at first. It lives as long as this object is held. */
+export interface Block {
+  readonly bytes: number;
+  readonly buffer: ArrayBuffer;
+  /** Where the aligned part starts. */
+  readonly offset: number;
+  readonly pointer: Pointer;
+}
+
+/** A new block of zeros. */
+export function allocate(bytes: number): Block {
+  const buffer = new ArrayBuffer(bytes + ALIGNMENT);
+  const address = Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
+  const offset = (ALIGNMENT - Number(BigInt(address) % BigInt(ALIGNMENT))) % ALIGNMENT;
+  const pointer = Deno.UnsafePointer.of(new Uint8Array(buffer, offset))!;
+  return { bytes, buffer, offset, pointer };
+}
+
+/** Elements of a block as floats. */
+export function floats(block: Block, start: number, count: number): Float32Array<ArrayBuffer> {
+  return new Float32Array(block.buffer, block.offset + start * 4, count);
+}
+
+/** Elements of a block as 32-bit integers. */
+export function integers(block: Block, start: number, count: number): Int32Array<ArrayBuffer> {
+  return new Int32Array(block.buffer, block.offset + start * 4, count);
+}

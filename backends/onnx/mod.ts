@@ -1,0 +1,8 @@
+/**
+ * The native backend: programs run by onnxruntime on the CPU. It needs `--allow-ffi`, and the package
+ * `onnxruntime-node` is fetched on first use.
+ *
+ * @module
+ */
+
+export { createOnnxBackend, type CreateOnnxBackendOptions } from "./backend.ts";

@@ -1,0 +1,136 @@
+/**
+ * Sessions and tensors of onnxruntime, as objects that free what they hold.
+ *
+ * @module
+ */
+
+import { type Api, cString, type Pointer } from "./api.ts";
+import type { Block } from "./memory.ts";
+import type { ElementType } from "./proto.ts";
+
+/** What sessions of one backend share. */
+export interface Environment {
+  readonly api: Api;
+  readonly env: Pointer;
+  readonly memoryInfo: Pointer;
+  /** Packed weights, shared by all sessions that have the same constants. */
+  readonly packed: Pointer;
+  readonly options: SessionSettings;
+}
+
+/** Settings of sessions. */
+export interface SessionSettings {
+  readonly threads: number;
+  readonly spinning: boolean;
+  readonly profile?: string;
+}
+
+const LOG_ERROR = 3;
+const OPTIMISE_ALL = 99;
+const ARENA_ALLOCATOR = 1;
+const DEFAULT_MEMORY = 0;
+
+/** Opens the environment of a backend. */
+export function openEnvironment(api: Api, options: SessionSettings): Environment {
+  const doing = "start onnxruntime";
+  const name = cString("sppo");
+  return {
+    api,
+    options,
+    env: api.create(doing, (out) => api.call.CreateEnv(LOG_ERROR, name, out)),
+    memoryInfo: api.create(
+      doing,
+      (out) => api.call.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, out),
+    ),
+    packed: api.create(doing, (out) => api.call.CreatePrepackedWeightsContainer(out)),
+  };
+}
+
+/** Frees the environment. */
+export function closeEnvironment({ api, env, memoryInfo, packed }: Environment): void {
+  api.call.ReleasePrepackedWeightsContainer(packed);
+  api.call.ReleaseMemoryInfo(memoryInfo);
+  api.call.ReleaseEnv(env);
+  api.close();
+}
+
+/** A tensor over memory of ours, from element `start`. Release it with `ReleaseValue`. */
+export function tensorOver(
+  { api, memoryInfo }: Environment,
+  block: Block,
+  shape: readonly number[],
+  type: ElementType,
+  start = 0,
+): Pointer {
+  const elements = shape.reduce((product, size) => product * size, 1);
+  const dims = BigInt64Array.from(shape, BigInt);
+  return api.create("wrap a tensor", (out) =>
+    api.call.CreateTensorWithDataAsOrtValue(
+      memoryInfo,
+      Deno.UnsafePointer.offset(block.pointer, start * 4),
+      BigInt(elements * 4),
+      dims,
+      BigInt(dims.length),
+      type,
+      out,
+    ));
+}
+
+/** An initializer given to a session. */
+export interface SessionConstant {
+  readonly name: string;
+  readonly value: Pointer;
+}
+
+/** Creates a session; the event loop goes on meanwhile. The constants must outlive it. */
+export async function createSession(
+  { api, env, packed, options }: Environment,
+  name: string,
+  model: Uint8Array<ArrayBuffer>,
+  constants: readonly SessionConstant[],
+): Promise<Pointer> {
+  const { call, check, create } = api;
+  const doing = `compile ${name}`;
+  const settings = create(doing, (out) => call.CreateSessionOptions(out));
+  try {
+    check(call.SetIntraOpNumThreads(settings, options.threads), doing);
+    check(call.SetInterOpNumThreads(settings, 1), doing);
+    check(call.SetSessionGraphOptimizationLevel(settings, OPTIMISE_ALL), doing);
+    check(call.SetSessionLogSeverityLevel(settings, LOG_ERROR), doing);
+    check(call.DisableMemPattern(settings), doing);
+    const config = {
+      "session.set_denormal_as_zero": "1",
+      "session.intra_op.allow_spinning": options.spinning ? "1" : "0",
+    };
+    for (const [key, value] of Object.entries(config)) {
+      check(call.AddSessionConfigEntry(settings, cString(key), cString(value)), doing);
+    }
+    if (options.profile !== undefined) {
+      check(call.EnableProfiling(settings, path(`${options.profile}${name}`)), doing);
+    }
+    for (const constant of constants) {
+      check(call.AddInitializer(settings, cString(constant.name), constant.value), doing);
+    }
+    const out = new BigUint64Array(1);
+    const status = await call.CreateSessionFromArrayWithPrepackedWeightsContainer(
+      env,
+      model,
+      BigInt(model.length),
+      settings,
+      packed,
+      out,
+    );
+    void model.length; // held until here
+    check(status, doing);
+    return Deno.UnsafePointer.create(out[0]!)!;
+  } finally {
+    call.ReleaseSessionOptions(settings);
+  }
+}
+
+/** A path as the C API takes it: UTF-16 on Windows. */
+function path(text: string): Uint8Array<ArrayBuffer> {
+  if (Deno.build.os !== "windows") return cString(text);
+  const units = Uint16Array.from(`${text}\0`, (unit) => unit.charCodeAt(0));
+  return new Uint8Array(units.buffer);
+}

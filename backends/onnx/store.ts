@@ -1,0 +1,217 @@
+/**
+ * Named float32 tensors in memory that sessions are bound to.
+ *
+ * @module
+ */
+
+import type { CreateStoreOptions, Store, StoreEntry } from "../../graph/backend.ts";
+import { decode, encodings } from "../../graph/encodings.ts";
+import type { TensorSource } from "../../graph/tensor_source.ts";
+import { allocate, type Block, floats } from "./memory.ts";
+import type { Turns } from "./turns.ts";
+
+/** A stored tensor. Its block changes when an update is written beside the old value. */
+export interface StoredTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly elements: number;
+  block: Block;
+  /** Memory for the next update that cannot be written in place. */
+  spare?: Block;
+}
+
+/** Encoded bytes read at once. */
+const CHUNK_BYTES = 4 << 20;
+
+/** A store of this backend. */
+export class OnnxStore implements Store {
+  readonly #tensors: Map<string, StoredTensor>;
+  readonly #turns: Turns;
+  #disposed = false;
+
+  /** @param turns Runs and changes of stores happen one after the other. */
+  constructor(tensors: Iterable<StoredTensor>, turns: Turns) {
+    this.#tensors = new Map([...tensors].map((tensor) => [tensor.name, tensor]));
+    this.#turns = turns;
+  }
+
+  get names(): readonly string[] {
+    return [...this.#tensors.keys()];
+  }
+
+  get bytes(): number {
+    let bytes = 0;
+    for (const { block, spare } of this.#tensors.values()) {
+      bytes += block.bytes + (spare?.bytes ?? 0);
+    }
+    return bytes;
+  }
+
+  shape(name: string): readonly number[] {
+    return this.tensor(name).shape;
+  }
+
+  /** The tensor itself. @throws {RangeError} When the name is unknown. */
+  tensor(name: string): StoredTensor {
+    if (this.#disposed) throw new TypeError(`Cannot use the store as it must be open: ${name}`);
+    const tensor = this.#tensors.get(name);
+    if (!tensor) {
+      throw new RangeError(`Cannot find the tensor as the store must hold it: ${name}`);
+    }
+    return tensor;
+  }
+
+  /** The tensor, if there is one. */
+  find(name: string): StoredTensor | undefined {
+    return this.#disposed ? undefined : this.#tensors.get(name);
+  }
+
+  read(name: string): Promise<Float32Array> {
+    return this.#turns.take(() => {
+      const { block, elements } = this.tensor(name);
+      return floats(block, 0, elements).slice();
+    });
+  }
+
+  write(name: string, values: Float32Array): Promise<void> {
+    const copy = this.#turns.busy ? values.slice() : values;
+    return this.#turns.take(() => {
+      const { block, elements } = this.tensor(name);
+      if (copy.length !== elements) {
+        throw new RangeError(
+          `Cannot write ${name} as it must get ${elements} elements: ${copy.length}`,
+        );
+      }
+      floats(block, 0, elements).set(copy);
+    });
+  }
+
+  snapshot(): Promise<Store> {
+    return this.#turns.take(() => {
+      const copies = this.names.map((name) => {
+        const { shape, elements, block: old } = this.tensor(name);
+        const block = allocate(elements * 4);
+        floats(block, 0, elements).set(floats(old, 0, elements));
+        return { name, shape, elements, block };
+      });
+      return new OnnxStore(copies, this.#turns);
+    });
+  }
+
+  copyRows(
+    from: Store,
+    rows: readonly { readonly from: number; readonly to: number }[],
+  ): Promise<void> {
+    return this.#turns.take(() => {
+      if (!(from instanceof OnnxStore)) {
+        throw new TypeError(
+          "Cannot copy rows as the store must be of this backend: it is of another",
+        );
+      }
+      const pairs = this.names.map((name) => [this.tensor(name), from.tensor(name)] as const);
+      for (const [target, source] of pairs) checkRows(target, source, rows);
+      for (const [target, source] of pairs) {
+        const size = target.elements / target.shape[0]!;
+        const whole = floats(target.block, 0, target.elements);
+        for (const row of rows) {
+          whole.set(floats(source.block, row.from * size, size), row.to * size);
+        }
+      }
+    });
+  }
+
+  dispose(): Promise<void> {
+    return this.#turns.take(() => {
+      this.#disposed = true;
+      this.#tensors.clear();
+    });
+  }
+}
+
+function checkRows(
+  target: StoredTensor,
+  source: StoredTensor,
+  rows: readonly { readonly from: number; readonly to: number }[],
+): void {
+  if (`${target.shape.slice(1)}` !== `${source.shape.slice(1)}` || target.shape.length === 0) {
+    throw new TypeError(
+      `Cannot copy rows of ${target.name} as rows must have one shape: ` +
+        `[${source.shape}] to [${target.shape}]`,
+    );
+  }
+  for (const { from, to } of rows) {
+    const [limitFrom, limitTo] = [source.shape[0]!, target.shape[0]!];
+    const whole = Number.isInteger(from) && Number.isInteger(to);
+    if (!whole || from < 0 || from >= limitFrom || to < 0 || to >= limitTo) {
+      throw new RangeError(
+        `Cannot copy rows of ${target.name} as they must exist: ` +
+          `row ${from} of ${limitFrom} to row ${to} of ${limitTo}`,
+      );
+    }
+  }
+}
+
+function isSource(entry: StoreEntry): entry is TensorSource {
+  return "read" in entry;
+}
+
+/** Creates a store, reading and decoding each source a few MiB at a time. */
+export async function createStore(
+  entries: readonly StoreEntry[],
+  { onProgress, signal }: CreateStoreOptions,
+  turns: Turns,
+): Promise<OnnxStore> {
+  const seen = new Set<string>();
+  const total = entries.reduce((sum, entry) => sum + (isSource(entry) ? entry.byteLength : 0), 0);
+  let done = 0;
+  const tensors: StoredTensor[] = [];
+  for (const entry of entries) {
+    const { name, shape } = entry;
+    if (seen.has(name)) {
+      throw new TypeError(`Cannot create the store as names must differ: ${name} comes twice`);
+    }
+    seen.add(name);
+    const elements = shape.reduce((product, size) => product * size, 1);
+    if (!shape.every((size) => Number.isSafeInteger(size) && size > 0)) {
+      throw new RangeError(`Cannot store ${name} as every axis must have a size: [${shape}]`);
+    }
+    const block = allocate(elements * 4);
+    if (isSource(entry)) {
+      await decodeInto(block, entry, elements, signal, (bytes) => {
+        onProgress?.({ done: done += bytes, total });
+      });
+    }
+    tensors.push({ name, shape: [...shape], elements, block });
+  }
+  return new OnnxStore(tensors, turns);
+}
+
+async function decodeInto(
+  block: Block,
+  source: TensorSource,
+  elements: number,
+  signal: AbortSignal | undefined,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const { blockElements, blockBytes } = encodings[source.encoding];
+  if (elements / blockElements * blockBytes !== source.byteLength) {
+    throw new RangeError(
+      `Cannot store ${source.name} as ${elements} ${source.encoding} elements must take ${
+        elements / blockElements * blockBytes
+      } bytes: ${source.byteLength}`,
+    );
+  }
+  const step = Math.floor(CHUNK_BYTES / blockBytes) * blockBytes;
+  for (let start = 0; start < source.byteLength; start += step) {
+    signal?.throwIfAborted();
+    const end = Math.min(start + step, source.byteLength);
+    const bytes = await source.read(start, end, { signal });
+    const first = start / blockBytes * blockElements;
+    decode(
+      source.encoding,
+      bytes,
+      floats(block, first, (end - start) / blockBytes * blockElements),
+    );
+    onBytes(end - start);
+  }
+}
