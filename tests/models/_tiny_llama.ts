@@ -1,0 +1,82 @@
+/** The tiny random Llama of `tests/parity/tiny_llama_lora.py`, its adapter and its stored numbers. */
+
+import { bytesSource, type Checkpoint, type FloatTensor, openCheckpoint } from "../../models/mod.ts";
+import type { TextCodec } from "../../models/mod.ts";
+
+const DATA = new URL("../parity/data/", import.meta.url);
+
+/** Reads a JSON file of the stored numbers. */
+export async function storedNumbers<T>(name: string): Promise<T> {
+  return JSON.parse(await Deno.readTextFile(new URL(name, DATA))) as T;
+}
+
+/** Files of a folder of the parity data. */
+export async function dataFiles(folder: string, names: readonly string[]) {
+  const files = await Promise.all(names.map(async (name) => {
+    const bytes = await Deno.readFile(new URL(`${folder}/${name}`, DATA));
+    return [name, bytesSource(name, bytes)] as const;
+  }));
+  return Object.fromEntries(files);
+}
+
+/** Tokens are given as numbers, so the tests need no tokenizer: text is ids with spaces between. */
+const numbersAsText: TextCodec = {
+  tokenizer: {
+    vocabSize: 67,
+    encode: (text) => text.split(" ").map(Number),
+    decode: (ids) => ids.join(" "),
+    tokenId: () => undefined,
+  },
+  endOfTurnIds: [],
+  encodePrompt: (prompt) => String(prompt).split(" ").map(Number),
+  encodeResponse: (text) => text.split(" ").map(Number),
+  decode: (ids) => ids.join(" "),
+};
+
+/** Opens a tiny checkpoint of the parity data. */
+export async function tinyLlama(name: "tiny_llama" | "tiny_llama_untied" = "tiny_llama"): Promise<Checkpoint> {
+  const checkpoint = await openCheckpoint(await dataFiles(name, ["config.json", "model.safetensors"]));
+  return { ...checkpoint, text: () => Promise.resolve(numbersAsText) };
+}
+
+/** One optimizer's run in the stored numbers. */
+export interface StoredRun {
+  readonly lr: number;
+  readonly max_grad_norm: number | null;
+  readonly weight_decay?: number;
+  readonly steps: readonly { readonly loss: number; readonly grad_norm: number }[];
+  readonly final_loss: number;
+  readonly final_token_log_probs: readonly (readonly (readonly number[])[])[];
+}
+
+/** The stored numbers of one variant. */
+export interface StoredVariant {
+  readonly base_token_log_probs: readonly (readonly (readonly number[])[])[];
+  readonly adapter_token_log_probs: readonly (readonly (readonly number[])[])[];
+  readonly previous_log_probs: readonly (readonly number[])[];
+  readonly sppo: {
+    readonly loss: number;
+    readonly grad_norm: number;
+    readonly gradients: Readonly<Record<string, readonly number[] | readonly (readonly number[])[]>>;
+  };
+  readonly runs: Readonly<
+    Record<"adamw" | "adamw_clipped" | "rmsprop" | "rmsprop_clipped" | "full_adamw", StoredRun>
+  >;
+  readonly greedy: readonly {
+    readonly prompt_ids: readonly number[];
+    readonly base: { readonly ids: readonly number[] };
+    readonly adapter: { readonly ids: readonly number[] };
+  }[];
+}
+
+/** `tests/parity/data/tiny_llama_lora.json`. */
+export interface StoredNumbers {
+  readonly eta: number;
+  readonly groups: readonly {
+    readonly prompt_ids: readonly number[];
+    readonly responses: readonly { readonly ids: readonly number[]; readonly win_rate: number }[];
+  }[];
+  readonly variants: Readonly<Record<"tiny_llama" | "tiny_llama_untied", StoredVariant>>;
+}
+
+export type { FloatTensor };
