@@ -1,6 +1,11 @@
 /** The tiny random Llama of `tests/parity/tiny_llama_lora.py`, its adapter and its stored numbers. */
 
-import { bytesSource, type Checkpoint, type FloatTensor, openCheckpoint } from "../../models/mod.ts";
+import {
+  bytesSource,
+  type Checkpoint,
+  type FloatTensor,
+  openCheckpoint,
+} from "../../models/mod.ts";
 import type { TextCodec } from "../../models/mod.ts";
 
 const DATA = new URL("../parity/data/", import.meta.url);
@@ -34,8 +39,12 @@ const numbersAsText: TextCodec = {
 };
 
 /** Opens a tiny checkpoint of the parity data. */
-export async function tinyLlama(name: "tiny_llama" | "tiny_llama_untied" = "tiny_llama"): Promise<Checkpoint> {
-  const checkpoint = await openCheckpoint(await dataFiles(name, ["config.json", "model.safetensors"]));
+export async function tinyLlama(
+  name: "tiny_llama" | "tiny_llama_untied" = "tiny_llama",
+): Promise<Checkpoint> {
+  const checkpoint = await openCheckpoint(
+    await dataFiles(name, ["config.json", "model.safetensors"]),
+  );
   return { ...checkpoint, text: () => Promise.resolve(numbersAsText) };
 }
 
@@ -57,7 +66,7 @@ export interface StoredVariant {
   readonly sppo: {
     readonly loss: number;
     readonly grad_norm: number;
-    readonly gradients: Readonly<Record<string, readonly number[] | readonly (readonly number[])[]>>;
+    readonly gradients: Readonly<Record<string, { readonly values: readonly number[] }>>;
   };
   readonly runs: Readonly<
     Record<"adamw" | "adamw_clipped" | "rmsprop" | "rmsprop_clipped" | "full_adamw", StoredRun>

@@ -1,0 +1,232 @@
+/**
+ * Batched sampling: each prompt is prefilled once and its caches are shared out to its K rows; rows
+ * that end make room for the next prompts.
+ *
+ * What is computed together depends on the prompts and the options alone, never on timing.
+ *
+ * @module
+ */
+
+import {
+  type FinishReason,
+  type Prompt,
+  randomStream,
+  type Response,
+  type Sampled,
+  type SampleOptions,
+} from "../../core/mod.ts";
+import type { BoundExecutable, HostTensor, Store } from "../../graph/mod.ts";
+import { chooseToken } from "./choose_token.ts";
+
+/** A prompt with its tokens. */
+export interface TokenizedPrompt {
+  readonly prompt: Prompt;
+  readonly ids: readonly number[];
+}
+
+/** The decode program bound to a policy's weights and to two caches. */
+export interface Decoder {
+  /** Bound to `prefillCache`. */
+  readonly prefill: BoundExecutable;
+  /** Bound to `cache`. */
+  readonly step: BoundExecutable;
+  readonly prefillCache: Store;
+  readonly cache: Store;
+  /** Rows of `prefillCache`. */
+  readonly prefillRows: number;
+  /** Rows of `cache`. */
+  readonly slots: number;
+  /** Tokens a row holds. */
+  readonly capacity: number;
+  readonly endOfTurnIds: readonly number[];
+  decode(ids: readonly number[]): string;
+}
+
+/** A response being sampled. */
+interface Row {
+  readonly prompt: number;
+  readonly sample: number;
+  readonly random: { next(): number };
+  readonly tokens: number[];
+  /** Tokens in the cache. */
+  past: number;
+  logProb: number;
+}
+
+/** Logits of some rows. */
+interface StepResult {
+  readonly logits: Float32Array;
+  readonly logNormalizer: Float32Array;
+  readonly temperedLogNormalizer: Float32Array;
+}
+
+async function runDecoder(
+  executable: BoundExecutable,
+  rows: readonly (readonly number[])[],
+  pasts: readonly number[],
+  temperature: number,
+  signal: AbortSignal | undefined,
+): Promise<StepResult> {
+  const batch = rows.length;
+  const time = Math.max(...rows.map((ids) => ids.length));
+  const ids = new Int32Array(batch * time);
+  const positions = new Int32Array(batch * time);
+  const last = new Int32Array(batch);
+  const count = new Int32Array(batch);
+  rows.forEach((own, row) => {
+    ids.set(own, row * time);
+    for (let t = 0; t < time; t++) positions[row * time + t] = pasts[row]! + t;
+    last[row] = row * time + own.length - 1;
+    count[row] = own.length;
+  });
+  const inputs: Record<string, HostTensor> = {
+    ids: { shape: [batch, time], data: ids },
+    positions: { shape: [batch, time], data: positions },
+    past: { shape: [batch], data: Int32Array.from(pasts) },
+    count: { shape: [batch], data: count },
+    last: { shape: [batch], data: last },
+    inverse_temperature: {
+      shape: [1],
+      data: Float32Array.of(temperature === 0 ? 1 : 1 / temperature),
+    },
+  };
+  const outputs = await executable.run(inputs, signal ? { signal } : {});
+  return {
+    logits: outputs.logits!.data as Float32Array,
+    logNormalizer: outputs.log_normalizer!.data as Float32Array,
+    temperedLogNormalizer: outputs.tempered_log_normalizer!.data as Float32Array,
+  };
+}
+
+/** The response a row has become, if it has ended. */
+function ended(row: Row, decoder: Decoder, options: SampleOptions): Response | undefined {
+  const { tokens, logProb } = row;
+  const finish = (text: string, finishReason: FinishReason): Response => ({
+    text,
+    tokenIds: tokens,
+    logProb,
+    finishReason,
+  });
+  if (decoder.endOfTurnIds.includes(tokens.at(-1)!)) {
+    return finish(decoder.decode(tokens.slice(0, -1)), "stop");
+  }
+  if (options.stop?.length) {
+    const text = decoder.decode(tokens);
+    const cuts = options.stop.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+    if (cuts.length > 0) return finish(text.slice(0, Math.min(...cuts)), "stop");
+  }
+  return tokens.length >= options.maxTokens ? finish(decoder.decode(tokens), "length") : undefined;
+}
+
+/**
+ * Samples K responses to each prompt, in order.
+ *
+ * @throws {RangeError} When K does not fit the slots, or a prompt and its response the capacity.
+ */
+export async function* generate(
+  decoder: Decoder,
+  prompts: readonly TokenizedPrompt[],
+  options: SampleOptions,
+): AsyncGenerator<Sampled> {
+  const { samples, temperature, topP, topK = 0, minP = 0, maxTokens, seed, signal } = options;
+  const { slots, prefillRows, capacity } = decoder;
+  if (samples > slots) {
+    throw new RangeError(
+      `Cannot sample as at most ${slots} responses fit side by side: ${samples}`,
+    );
+  }
+  for (const { prompt, ids } of prompts) {
+    if (ids.length + maxTokens > capacity) {
+      throw new RangeError(
+        `Cannot sample as prompt ${prompt.id} and its response must fit ${capacity} tokens: ` +
+          `${ids.length} + ${maxTokens}`,
+      );
+    }
+  }
+  const choice = { temperature, topP, topK, minP };
+  const vocabSize = (logits: Float32Array, rows: number) => logits.length / rows;
+  const responses: (Response | undefined)[][] = prompts.map(() => Array(samples).fill(undefined));
+  const active: Row[] = []; // row i lives in slot i
+  let admitted = 0;
+  let yielded = 0;
+
+  const advance = (row: Row, result: StepResult, index: number, size: number): boolean => {
+    const values = result.logits.subarray(index * size, (index + 1) * size);
+    const temperedLogNormalizer = result.temperedLogNormalizer[index]!;
+    const token = chooseToken({ values, temperedLogNormalizer }, choice, row.random.next());
+    row.tokens.push(token);
+    row.logProb += values[token]! - result.logNormalizer[index]!;
+    const response = ended(row, decoder, options);
+    if (response) responses[row.prompt]![row.sample] = response;
+    return response === undefined;
+  };
+
+  while (yielded < prompts.length) {
+    // Admit as many waiting prompts as have room for all their samples.
+    while (admitted < prompts.length && slots - active.length >= samples) {
+      const room = Math.floor((slots - active.length) / samples);
+      const group = prompts.slice(admitted, admitted + Math.min(room, prefillRows));
+      signal?.throwIfAborted();
+      const result = await runDecoder(
+        decoder.prefill,
+        group.map(({ ids }) => ids),
+        group.map(() => 0),
+        temperature,
+        signal,
+      );
+      const size = vocabSize(result.logits, group.length);
+      const copies: { from: number; to: number }[] = [];
+      group.forEach(({ prompt, ids }, index) => {
+        for (let sample = 0; sample < samples; sample++) {
+          const row: Row = {
+            prompt: admitted + index,
+            sample,
+            random: randomStream(seed, prompt.id, sample),
+            tokens: [],
+            past: ids.length,
+            logProb: 0,
+          };
+          if (!advance(row, result, index, size)) continue;
+          copies.push({ from: index, to: active.length });
+          active.push(row);
+        }
+      });
+      admitted += group.length;
+      if (copies.length > 0) await decoder.cache.copyRows(decoder.prefillCache, copies);
+    }
+
+    if (active.length > 0) {
+      signal?.throwIfAborted();
+      const result = await runDecoder(
+        decoder.step,
+        active.map((row) => [row.tokens.at(-1)!]),
+        active.map((row) => row.past),
+        temperature,
+        signal,
+      );
+      const size = vocabSize(result.logits, active.length);
+      const done: number[] = [];
+      active.forEach((row, index) => {
+        row.past++;
+        if (!advance(row, result, index, size)) done.push(index);
+      });
+      // The last rows move into the gaps, so that the active ones stay the first.
+      const moves: { from: number; to: number }[] = [];
+      for (const slot of done.reverse()) {
+        const lastRow = active.pop()!;
+        if (slot === active.length) continue;
+        moves.push({ from: active.length, to: slot });
+        active[slot] = lastRow;
+      }
+      if (moves.length > 0) await decoder.cache.copyRows(decoder.cache, moves);
+    }
+
+    while (yielded < prompts.length) {
+      const finished = responses[yielded]!.filter((response) => response !== undefined);
+      if (finished.length < samples) break;
+      responses[yielded] = [];
+      yield { prompt: prompts[yielded]!.prompt, responses: finished };
+      yielded++;
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * A policy that runs here: a language model with one snapshot of what is trained.
+ *
+ * @module
+ */
+
+import type {
+  Policy,
+  Prompt,
+  ResponseGroup,
+  Sampled,
+  SampleOptions,
+  TokenLogProbs,
+} from "../core/mod.ts";
+import type { Store } from "../graph/mod.ts";
+import { generate } from "./generation/generate.ts";
+import type { LanguageModel } from "./language_model.ts";
+import { fedTokens, packSequences, planBatches, type Sequence } from "./sequences.ts";
+
+/** Options of {@linkcode LocalPolicy.logProbs}. */
+export interface LogProbsOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** Groups scored at a time; large enough to sort by length, small enough to stream. */
+const GROUPS_PER_ROUND = 64;
+
+/** A language model at one state of its trained tensors; immutable. */
+export class LocalPolicy implements Policy {
+  readonly id: string;
+  readonly model: LanguageModel;
+  /** The trained tensors (an adapter, or all weights), where the model has any. */
+  readonly trained: Store | undefined;
+
+  /** Made by {@linkcode LanguageModel}; `trained` belongs to the policy from then on. */
+  constructor(id: string, model: LanguageModel, trained: Store | undefined) {
+    this.id = id;
+    this.model = model;
+    this.trained = trained;
+  }
+
+  /** Samples K responses to each prompt, in order. */
+  async *sample(prompts: readonly Prompt[], options: SampleOptions): AsyncGenerator<Sampled> {
+    if (prompts.length === 0) return;
+    const tokenized = prompts.map((prompt) => ({ prompt, ids: this.model.encodePrompt(prompt) }));
+    const longest = Math.max(...tokenized.map(({ ids }) => ids.length));
+    const decoder = await this.model.decoder(
+      this.trained,
+      longest + options.maxTokens,
+      options.samples,
+    );
+    yield* generate(decoder, tokenized, options);
+  }
+
+  /** Token log-probabilities of given responses, one entry per group, in order. */
+  async *logProbs(
+    groups: readonly ResponseGroup[],
+    { signal }: LogProbsOptions = {},
+  ): AsyncGenerator<TokenLogProbs> {
+    for (let start = 0; start < groups.length; start += GROUPS_PER_ROUND) {
+      const round = groups.slice(start, start + GROUPS_PER_ROUND);
+      const sequences = round.map(({ prompt, responses }) => {
+        const promptIds = this.model.encodePrompt(prompt);
+        return responses.map((response) => ({
+          promptIds,
+          responseIds: this.model.encodeResponse(response),
+        }));
+      });
+      const scored = await this.scoreSequences(sequences.flat(), signal);
+      let next = 0;
+      for (const group of sequences) yield group.map(() => scored[next++]!);
+    }
+  }
+
+  /** Token log-probabilities of token sequences, in their order. */
+  async scoreSequences(
+    sequences: readonly Sequence[],
+    signal?: AbortSignal,
+  ): Promise<Float32Array[]> {
+    const { model } = this;
+    const scored: Float32Array[] = sequences.map(() => new Float32Array(0));
+    const filled = sequences.flatMap((sequence, index) =>
+      sequence.responseIds.length > 0 ? [index] : []
+    );
+    const lengths = filled.map((index) => fedTokens(sequences[index]!));
+    const executable = await model.likelihood(this.trained);
+    for (const plan of planBatches(lengths, model.tokensPerBatch)) {
+      signal?.throwIfAborted();
+      const batch = plan.map((at) => filled[at]!);
+      const { owner: _, ...inputs } = packSequences(batch.map((index) => sequences[index]!));
+      const outputs = await executable.run(inputs, signal ? { signal } : {});
+      const values = outputs.token_log_probs!.data as Float32Array;
+      let at = 0;
+      for (const index of batch) {
+        const { length } = sequences[index]!.responseIds;
+        scored[index] = values.slice(at, at + length);
+        at += length;
+      }
+    }
+    return scored;
+  }
+
+  /** The policy as files: a PEFT adapter, or a whole checkpoint when all weights are trained. */
+  files(): Promise<Record<string, Uint8Array>> {
+    return this.model.policyFiles(this.trained);
+  }
+
+  /** Frees the trained tensors. */
+  async dispose(): Promise<void> {
+    await this.trained?.dispose();
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * Language models: architectures as programs, checkpoints, text, policies and trainers. Receives a
+ * backend as a value and uses no Deno API, so that it runs in a browser.
+ *
+ * @module
+ */
+
+export * from "./architectures/llama.ts";
+export * from "./checkpoints/byte_source.ts";
+export * from "./checkpoints/config.ts";
+export * from "./checkpoints/open.ts";
+export * from "./checkpoints/peft.ts";
+export * from "./checkpoints/safetensors.ts";
+export * from "./checkpoints/write.ts";
+export * from "./generation/choose_token.ts";
+export * from "./generation/generate.ts";
+export * from "./language_model.ts";
+export * from "./local_policy.ts";
+export * from "./policy_files.ts";
+export * from "./programs/decode.ts";
+export * from "./programs/likelihood.ts";
+export * from "./programs/optimizer.ts";
+export * from "./remote/openai_sampler.ts";
+export * from "./sequences.ts";
+export * from "./text/text_codec.ts";
+export * from "./text/tokenizer.ts";
+export * from "./training/lm_trainer.ts";
+export * from "./training/schedule.ts";

@@ -1,0 +1,94 @@
+/**
+ * Policies as files that other tools read, and back.
+ *
+ * @module
+ */
+
+import type { Store } from "../graph/mod.ts";
+import { readAsFloat32 } from "../graph/mod.ts";
+import { LINEAR_LAYERS, type LinearLayer, type LoraShape } from "./architectures/llama.ts";
+import type { ByteSource } from "./checkpoints/byte_source.ts";
+import type { LlamaConfig } from "./checkpoints/config.ts";
+import { type Adapter, checkAdapterFits, readAdapter, writeAdapter } from "./checkpoints/peft.ts";
+import type { FloatTensor } from "./checkpoints/safetensors.ts";
+import { writeCheckpoint } from "./checkpoints/write.ts";
+
+/** The tensors of a store by name. */
+export async function readStore(store: Store, prefix = ""): Promise<Map<string, FloatTensor>> {
+  const tensors = new Map<string, FloatTensor>();
+  for (const name of store.names) {
+    tensors.set(prefix + name, { shape: store.shape(name), data: await store.read(name) });
+  }
+  return tensors;
+}
+
+/** A PEFT adapter's two files. */
+export async function adapterFiles(
+  trained: Store,
+  { rank, alpha, rsLora }: LoraShape,
+  baseModel: string | undefined,
+): Promise<Record<string, Uint8Array>> {
+  return {
+    ...writeAdapter(await readStore(trained), {
+      rank,
+      alpha,
+      ...(rsLora ? { useRslora: true } : {}),
+      ...(baseModel === undefined ? {} : { baseModel }),
+    }),
+  };
+}
+
+/** A Hugging Face checkpoint's files. */
+export async function checkpointFiles(
+  config: LlamaConfig,
+  trained: Store,
+): Promise<Record<string, Uint8Array>> {
+  return writeCheckpoint(config, await readStore(trained));
+}
+
+/** An adapter that was read: its shape, which a model is loaded with, and its tensors. */
+export interface LoadedAdapter {
+  readonly lora: LoraShape;
+  readonly tensors: ReadonlyMap<string, FloatTensor>;
+  readonly baseModel: string | undefined;
+}
+
+/** The layers an adapter is on. @throws {RangeError} When some blocks of the model lack one. */
+function targetsOf({ tensors }: Adapter, config: LlamaConfig): LinearLayer[] {
+  const targets = LINEAR_LAYERS.filter((target) =>
+    [...tensors.keys()].some((name) => name.endsWith(`.${target}.lora_A.weight`))
+  );
+  if (tensors.size !== 2 * targets.length * config.layers) {
+    throw new RangeError(
+      "Cannot use the adapter as it must be on the same layers of every block: " +
+        `${tensors.size} tensors on ${targets.join(", ")} of ${config.layers} blocks`,
+    );
+  }
+  return targets;
+}
+
+/**
+ * Reads a PEFT adapter for a model.
+ *
+ * @param files `adapter_config.json` and `adapter_model.safetensors`.
+ * @throws {RangeError} When it is not a plain LoRA or does not fit the model.
+ */
+export async function loadAdapter(
+  files: Readonly<Record<string, ByteSource>>,
+  config: LlamaConfig,
+): Promise<LoadedAdapter> {
+  const adapter = await readAdapter(files);
+  checkAdapterFits(new Map([...adapter.tensors].map(([name, { shape }]) => [name, shape])), config);
+  const { rank, alpha, useRslora, baseModel } = adapter.config;
+  const tensors = new Map<string, FloatTensor>();
+  for (const [name, source] of adapter.tensors) {
+    tensors.set(name, { shape: source.shape, data: await readAsFloat32(source) });
+  }
+  const lora = {
+    rank,
+    alpha,
+    targets: targetsOf(adapter, config),
+    ...(useRslora ? { rsLora: true } : {}),
+  };
+  return { lora, tensors, baseModel };
+}

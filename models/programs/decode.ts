@@ -1,0 +1,71 @@
+/**
+ * The decode program: prefill and single steps over key and value caches, to next-token logits.
+ *
+ * @module
+ */
+
+import { type Program, ProgramBuilder, type Value } from "../../graph/mod.ts";
+import {
+  llamaHidden,
+  type LoraShape,
+  type NamedShape,
+  selectRows,
+  vocabulary,
+} from "../architectures/llama.ts";
+import type { LlamaConfig } from "../checkpoints/config.ts";
+
+/** Scope of the caches. */
+export const CACHE = "cache";
+
+/** Names and shapes of a cache store: keys and values [slots, Hkv, capacity, D] of each layer. */
+export function cacheTensors(config: LlamaConfig, slots: number, capacity: number): NamedShape[] {
+  const shape = [slots, config.kvHeads, capacity, config.headDim];
+  return Array.from({ length: config.layers }, (_, layer) => layer).flatMap((layer) => [
+    { name: `keys.${layer}`, shape },
+    { name: `values.${layer}`, shape },
+  ]);
+}
+
+/** Bytes of cache per token of one response. */
+export function cacheBytesPerToken({ layers, kvHeads, headDim }: LlamaConfig): number {
+  return layers * 2 * kvHeads * headDim * 4;
+}
+
+/**
+ * Next-token logits after `count` new tokens per row.
+ *
+ * Inputs: `ids` and `positions` int32 [batch, time]; `past` and `count` int32 [batch] as in
+ * `cachedAttention`; `last` int32 [batch], index of each row's last new token in the flattened
+ * [batch · time]; `inverse_temperature` float32 [1].
+ *
+ * Outputs: `logits` [batch, V]; `log_normalizer` [batch], log Σ exp(logits); and
+ * `tempered_log_normalizer` [batch], log Σ exp(logits / temperature).
+ *
+ * @param capacity Tokens a row of the cache holds.
+ */
+export function decodeProgram(config: LlamaConfig, capacity: number, lora?: LoraShape): Program {
+  const g = new ProgramBuilder("decode");
+  const ids = g.input("ids", "int32", ["batch", "time"]);
+  const positions = g.input("positions", "int32", ["batch", "time"]);
+  const past = g.input("past", "int32", ["batch"]);
+  const count = g.input("count", "int32", ["batch"]);
+  const last = g.input("last", "int32", ["batch"]);
+  const inverseTemperature = g.input("inverse_temperature", "float32", [1]);
+
+  const cache = ["batch", config.kvHeads, capacity, config.headDim];
+  const scale = 1 / Math.sqrt(config.headDim);
+  const attend = (layer: number, query: Value, key: Value, value: Value): Value => {
+    const keys = g.parameter(CACHE, `keys.${layer}`, cache);
+    const values = g.parameter(CACHE, `values.${layer}`, cache);
+    const result = g.cachedAttention({ query, key, value, keys, values, past, count }, { scale });
+    g.update(CACHE, `keys.${layer}`, result.keys);
+    g.update(CACHE, `values.${layer}`, result.values);
+    return result.output;
+  };
+  const hidden = llamaHidden(g, config, { ids, positions, attend, lora });
+  const logits = g.linear(selectRows(g, hidden, last), vocabulary(g, config, "output")); // [batch, V]
+  g.output("logits", logits);
+  g.output("log_normalizer", g.logSumExp(logits));
+  g.output("tempered_log_normalizer", g.logSumExp(g.mul(logits, inverseTemperature)));
+  return g.build();
+}

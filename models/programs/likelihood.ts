@@ -1,0 +1,125 @@
+/**
+ * Programs over whole sequences: the log-probabilities of given tokens, and the gradients of a loss
+ * on them. Both share one forward pass, so that a policy scored against itself gives log-ratios of 0.
+ *
+ * @module
+ */
+
+import type { Arithmetic, ResponseLoss } from "../../core/mod.ts";
+import { gradients, type Program, ProgramBuilder, simplify, type Value } from "../../graph/mod.ts";
+import {
+  llamaHidden,
+  type LoraShape,
+  type NamedShape,
+  selectRows,
+  vocabulary,
+} from "../architectures/llama.ts";
+import type { LlamaConfig } from "../checkpoints/config.ts";
+
+/** Scope of the sums of gradients. */
+export const GRADIENTS = "gradients";
+
+/** Inputs of the shared forward pass; see {@linkcode likelihoodProgram}. */
+function tokenLogProbs(
+  g: ProgramBuilder,
+  config: LlamaConfig,
+  lora: LoraShape | undefined,
+  chunks: number,
+): Value {
+  const ids = g.input("ids", "int32", ["batch", "time"]);
+  const positions = g.input("positions", "int32", ["batch", "time"]);
+  const rows = g.input("rows", "int32", ["tokens"]);
+  const targets = g.input("targets", "int32", ["tokens"]);
+  const scale = 1 / Math.sqrt(config.headDim);
+  const hidden = llamaHidden(g, config, {
+    ids,
+    positions,
+    lora,
+    attend: (_, query, key, value) =>
+      g.attention(query, key, value, { scale, mask: { kind: "causal" } }),
+  });
+  return g.tokenLogProb(
+    selectRows(g, hidden, rows),
+    vocabulary(g, config, "output"),
+    targets,
+    chunks,
+  );
+}
+
+/**
+ * Log-probabilities of given tokens.
+ *
+ * Inputs: `ids` and `positions` int32 [batch, time], rows padded at the end; `rows` int32 [tokens],
+ * where in the flattened [batch · time] each scored token's predecessor stands; `targets` int32
+ * [tokens], the scored tokens. Output: `token_log_probs` [tokens], nats.
+ */
+export function likelihoodProgram(config: LlamaConfig, lora?: LoraShape, chunks = 1): Program {
+  const g = new ProgramBuilder("likelihood");
+  g.output("token_log_probs", tokenLogProbs(g, config, lora, chunks));
+  return g.build();
+}
+
+/** Losses on the values of a program. */
+export function graphArithmetic(g: ProgramBuilder): Arithmetic<Value> {
+  const zero = g.constant(0);
+  return {
+    constant: (value) => g.constant(value),
+    add: (a, b) => g.add(a, b),
+    sub: (a, b) => g.sub(a, b),
+    mul: (a, b) => g.mul(a, b),
+    logSigmoid: (x) => g.neg(g.softplus(g.neg(x))),
+    relu: (x) => g.maximum(x, zero),
+  };
+}
+
+/** What is trained: tensors of one scope. */
+export interface Trainable {
+  readonly scope: string;
+  readonly tensors: readonly NamedShape[];
+}
+
+/**
+ * Gradients of a loss, added to those of the micro-batches before.
+ *
+ * Inputs: those of {@linkcode likelihoodProgram}; `owner` int32 [tokens], the response a token belongs
+ * to; `previous_log_prob`, `target`, `weight` and `length` float32 [responses]; `keep` float32 [1]: 0
+ * starts a new sum of gradients, 1 adds to it.
+ *
+ * Outputs: `loss`, Σ weight · loss; `log_prob` [responses]. Updates the scope `gradients`.
+ */
+export function gradientProgram(
+  config: LlamaConfig,
+  loss: ResponseLoss,
+  trainable: Trainable,
+  lora?: LoraShape,
+  chunks = 1,
+): Program {
+  const g = new ProgramBuilder("gradient");
+  const perToken = tokenLogProbs(g, config, lora, chunks);
+  const owner = g.input("owner", "int32", ["tokens"]);
+  const responses = (name: string) => g.input(name, "float32", ["responses"]);
+  const previousLogProb = responses("previous_log_prob");
+  const target = responses("target");
+  const weight = responses("weight");
+  const length = responses("length");
+  const keep = g.input("keep", "float32", [1]);
+
+  const logProb = g.scatterAdd(perToken, owner, "responses");
+  const each = loss(graphArithmetic(g), {
+    logProb,
+    logRatio: g.sub(logProb, previousLogProb),
+    target,
+    tokens: length,
+  });
+  const total = g.reduceSum(g.mul(weight, each));
+  g.output("loss", total);
+  g.output("log_prob", logProb);
+
+  const wrt = trainable.tensors.map(({ name, shape }) => g.parameter(trainable.scope, name, shape));
+  const results = gradients(g, total, wrt);
+  trainable.tensors.forEach(({ name, shape }, index) => {
+    const sum = g.parameter(GRADIENTS, name, shape);
+    g.update(GRADIENTS, name, g.add(g.mul(sum, keep), results[index]!));
+  });
+  return simplify(g.build());
+}

@@ -1,0 +1,207 @@
+/**
+ * The trainer of language models: fits an adapter, or all weights, to the targets of groups of
+ * responses. It knows the loss only by its name in core's table.
+ *
+ * @module
+ */
+
+import type {
+  Journal,
+  LossName,
+  StepMetrics,
+  Trainer,
+  TrainingTask,
+  TrainOptions,
+} from "../../core/mod.ts";
+import { randomStream, shuffle } from "../../core/mod.ts";
+import type { LanguageModel } from "../language_model.ts";
+import type { LocalPolicy } from "../local_policy.ts";
+import { writeSafetensors } from "../checkpoints/safetensors.ts";
+import { readStore } from "../policy_files.ts";
+import { type OptimizerOptions, OPTIMIZERS } from "../programs/optimizer.ts";
+import { fedTokens } from "../sequences.ts";
+import {
+  type Checkpoint,
+  decodeCheckpoint,
+  decodeTensors,
+  encodeCheckpoint,
+} from "./fit_checkpoint.ts";
+import { type PreparedGroup, prepareGroups } from "./prepare.ts";
+import { learningRateAt, type ScheduleName } from "./schedule.ts";
+import { takeStep } from "./step.ts";
+
+/** Options of {@linkcode lmTrainer}. */
+export interface TrainingOptions {
+  readonly loss: LossName;
+  readonly optimizer: OptimizerOptions;
+  /** Peak learning rate. */
+  readonly learningRate: number;
+  readonly schedule: ScheduleName;
+  readonly warmupRatio: number;
+  /** Steps the schedule is laid out for; all steps of the fit when not given. */
+  readonly scheduleSteps?: number;
+  /** Passes over the groups. */
+  readonly epochs: number;
+  /** Most optimizer steps; all that the epochs hold when not given. */
+  readonly maxSteps?: number;
+  /** Groups per optimizer step (prompts, or pairs). */
+  readonly batchSize: number;
+  /** Gradients are scaled down to this norm; 0 leaves them. */
+  readonly maxGradNorm: number;
+  /** β = 1/η, for the metrics `rewards/*` and `loss/normalized`. */
+  readonly beta: number;
+  /** Longest prompt and response in tokens. */
+  readonly maxLength: number;
+  /** What becomes of a longer one: left out and counted, or cut. */
+  readonly tooLong: "skip" | "cut";
+  /** Steps between checkpoints of the fit. */
+  readonly checkpointEvery: number;
+  readonly seed: number;
+}
+
+/**
+ * Defaults for fitting an adapter of a small model; the paper's, for full weights of a large one, are
+ * RMSProp at 5e-7 with batches of 64.
+ */
+export const TRAINING_DEFAULTS: TrainingOptions = {
+  loss: "sppo",
+  optimizer: OPTIMIZERS.adamw,
+  learningRate: 2e-4,
+  schedule: "linear",
+  warmupRatio: 0.1,
+  epochs: 1,
+  batchSize: 8,
+  maxGradNorm: 1,
+  beta: 1e-3,
+  maxLength: 1024,
+  tooLong: "skip",
+  checkpointEvery: 25,
+  seed: 0,
+};
+
+const CHECKPOINT = "fit.safetensors";
+const POLICY = "policy.safetensors";
+
+/** The order in which groups are visited in an epoch. */
+function epochOrder(groups: number, seed: number, iteration: number, epoch: number): number[] {
+  return shuffle(
+    Array.from({ length: groups }, (_, index) => index),
+    randomStream(seed, iteration, epoch),
+  );
+}
+
+/** Log-probabilities under π_t, by the program that trains. */
+async function scorePrevious(
+  policy: LocalPolicy,
+  groups: PreparedGroup[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const responses = groups.flatMap((group) => group.responses);
+  const scored = await policy.scoreSequences(responses, signal);
+  responses.forEach((response, index) => {
+    response.previousLogProb = scored[index]!.reduce((sum, logProb) => sum + logProb, 0);
+  });
+}
+
+async function savedCheckpoint(journal: Journal): Promise<Checkpoint | undefined> {
+  const bytes = await journal.read(CHECKPOINT);
+  return bytes && await decodeCheckpoint(bytes);
+}
+
+/**
+ * A trainer of language models.
+ *
+ * Each step takes `batchSize` groups, sorts their responses by length into micro-batches under the
+ * model's token budget, adds up their gradients and steps the optimizer once. The loss is the mean
+ * over groups of Σ weight · loss.
+ */
+export function lmTrainer(model: LanguageModel, options: TrainingOptions): Trainer<LocalPolicy> {
+  return {
+    id: JSON.stringify(options),
+
+    async *train(
+      task: TrainingTask<LocalPolicy>,
+      { journal, signal }: TrainOptions,
+    ): AsyncGenerator<StepMetrics, LocalPolicy> {
+      const { groups, skipped } = prepareGroups(model, task.groups, options);
+      if (groups.length === 0) {
+        throw new RangeError(
+          `Cannot train as at least one group must fit ${options.maxLength} tokens: none of ${task.groups.length} does`,
+        );
+      }
+      if (options.loss !== "sft") await scorePrevious(task.previousPolicy, groups, signal);
+      const stepsPerEpoch = Math.ceil(groups.length / options.batchSize);
+      const totalSteps = Math.min(options.maxSteps ?? Infinity, stepsPerEpoch * options.epochs);
+
+      const fit = await model.fit(task.previousPolicy, options.loss, options.optimizer);
+      try {
+        const saved = await savedCheckpoint(journal);
+        let done = 0;
+        let tokens = 0;
+        if (saved) {
+          for (const [name, { data }] of saved.trained) await fit.trained.write(name, data);
+          for (const [name, { data }] of saved.moments) await fit.moments.write(name, data);
+          done = saved.step;
+          tokens = saved.tokens;
+        }
+        let order: number[] = [];
+        let orderOf = -1;
+        for (let step = done + 1; step <= totalSteps; step++) {
+          const epoch = Math.floor((step - 1) / stepsPerEpoch);
+          if (epoch !== orderOf) {
+            order = epochOrder(groups.length, options.seed, task.iteration, epoch);
+            orderOf = epoch;
+          }
+          const first = ((step - 1) % stepsPerEpoch) * options.batchSize;
+          const batch = order.slice(first, first + options.batchSize).map((index) =>
+            groups[index]!
+          );
+          const started = performance.now();
+          const learningRate = learningRateAt(step - 1, {
+            ...options,
+            totalSteps: options.scheduleSteps ?? totalSteps,
+          });
+          const { tokensPerBatch } = model;
+          const metrics = await takeStep(
+            fit,
+            { ...options, learningRate, tokensPerBatch },
+            batch,
+            step,
+            signal,
+          );
+          const seconds = (performance.now() - started) / 1000;
+          const stepTokens = batch.flatMap((group) => group.responses)
+            .reduce((sum, response) => sum + fedTokens(response), 0);
+          tokens += stepTokens;
+          if (step % options.checkpointEvery === 0 && step < totalSteps) {
+            await journal.write(CHECKPOINT, await encodeCheckpoint({ step, tokens }, fit));
+          }
+          yield {
+            ...metrics,
+            iteration: task.iteration,
+            epoch: step / stepsPerEpoch,
+            total_steps: totalSteps,
+            num_tokens: tokens,
+            ...(skipped > 0 ? { skipped_responses: skipped } : {}),
+            seconds,
+            tokens_per_second: stepTokens / seconds,
+          };
+        }
+      } catch (error) {
+        await fit.trained.dispose();
+        throw error;
+      } finally {
+        await fit.dispose();
+      }
+      const policy = await model.policyOf(fit.trained);
+      await journal.write(POLICY, writeSafetensors(await readStore(policy.trained!)));
+      await journal.remove(CHECKPOINT);
+      return policy;
+    },
+
+    async restore(_previous, journal) {
+      const bytes = await journal.read(POLICY);
+      return bytes && await model.policyFromTensors(await decodeTensors(bytes));
+    },
+  };
+}
