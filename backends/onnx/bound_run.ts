@@ -6,6 +6,7 @@
  */
 
 import type { BoundExecutable, HostTensor, RunOptions } from "../../graph/backend.ts";
+import { bindSizes } from "../../graph/bind_sizes.ts";
 import { elementCount, evaluateDim, evaluateShape } from "../../graph/dim.ts";
 import type { Program } from "../../graph/program.ts";
 import { type Api, cString, type Pointer } from "./api.ts";
@@ -14,7 +15,7 @@ import { elementTypes } from "./graph_emitter.ts";
 import { allocate, type Block, floats, integers } from "./memory.ts";
 import { ElementType } from "./proto.ts";
 import { type Environment, tensorOver } from "./session.ts";
-import { checkPasts, matchInputs, matchShape, type PastInput, pastInputs } from "./sizes.ts";
+import { checkPasts, matchStored, type PastInput, pastInputs } from "./sizes.ts";
 import type { StoredTensor } from "./store.ts";
 import type { Turns } from "./turns.ts";
 
@@ -128,8 +129,8 @@ export class BoundRun implements BoundExecutable {
     inputs: Readonly<Record<string, HostTensor>>,
     { signal }: RunOptions = {},
   ): Promise<Record<string, HostTensor>> {
-    const { program, model, turns } = this.#parts;
-    const sizes = matchInputs(program.name, model.inputs, inputs);
+    const { program, turns } = this.#parts;
+    const sizes = { ...bindSizes(program, inputs) };
     checkPasts(program.name, this.#pasts, inputs, sizes);
     const given = turns.busy ? copies(inputs) : inputs;
     return await turns.take(() => this.#runNow(given, sizes, signal));
@@ -145,21 +146,16 @@ export class BoundRun implements BoundExecutable {
       throw new TypeError(`Cannot run ${program.name} as it must not be disposed: it is`);
     }
     signal?.throwIfAborted();
-    this.#learnSizes(sizes);
     for (const slot of this.#inputs) {
       const { shape, data } = inputs[slot.port.name]!;
       slot.view(shape).set(data);
     }
     model.parameters.forEach((port, index) => {
-      const shape = evaluateShape(port.shape, sizes);
       const tensor = parameters[index]!;
-      if (shape.length > 0 && shape[0]! > tensor.shape[0]!) {
-        throw new TypeError(
-          `Cannot run ${program.name} as ${port.scope}/${port.name} must have ${shape[0]} rows: ` +
-            `${tensor.shape[0]}`,
-        );
-      }
-      this.#parameters[index]!.bind(tensor.block, shape);
+      this.#parameters[index]!.bind(
+        tensor.block,
+        matchStored(program.name, port, tensor.shape, sizes),
+      );
     });
     this.#bindUpdates(sizes);
     const outputs: Record<string, HostTensor> = {};
@@ -170,20 +166,6 @@ export class BoundRun implements BoundExecutable {
     await this.#call(signal);
     this.#swap(sizes);
     return outputs;
-  }
-
-  /** Sizes of dimensions that no input has come from the stored tensors. */
-  #learnSizes(sizes: Record<string, number>): void {
-    const { program, model, parameters } = this.#parts;
-    model.parameters.forEach(({ scope, name, shape }, index) => {
-      const stored = parameters[index]!.shape;
-      const own = shape.map((dim, axis) =>
-        axis === 0 && typeof dim === "string" && sizes[dim] !== undefined
-          ? sizes[dim]
-          : stored[axis]!
-      );
-      matchShape(`run ${program.name} with ${scope}/${name}`, shape, own, sizes);
-    });
   }
 
   #bindUpdates(sizes: Record<string, number>): void {

@@ -4,7 +4,9 @@
  * @module
  */
 
+import { dimNames, quotient } from "../../graph/dim.ts";
 import { decompose } from "../../graph/decompose.ts";
+import { simplify } from "../../graph/simplify.ts";
 import type { Equation, Primitive, Program, TensorType, Value } from "../../graph/program.ts";
 import { type DimSource, elementTypes, GraphEmitter } from "./graph_emitter.ts";
 import { isLowered, type Lowering, lowerings } from "./lowering/mod.ts";
@@ -57,14 +59,23 @@ function valueInfo({ port, shape, ...type }: Port): ValueInfo {
   return { name: port, elementType: hostElementType({ shape, ...type }), shape };
 }
 
+/** Where each name is found: an axis of its own, or one shared with names found elsewhere. */
 function findDims(ports: readonly Port[]): Map<string, DimSource> {
+  const axes = ports.flatMap(({ port, shape }) =>
+    shape.map((dim, axis) => ({ name: port, axis, names: dimNames([dim]), dim }))
+  );
   const sources = new Map<string, DimSource>();
-  for (const { port, shape } of ports) {
-    shape.forEach((dim, axis) => {
-      if (typeof dim === "string" && !dim.includes("*") && !sources.has(dim)) {
-        sources.set(dim, { name: port, axis });
+  for (let before = -1; before !== sources.size;) {
+    before = sources.size;
+    for (const { name, axis, names, dim } of axes) {
+      const unknown = names.filter((one) => !sources.has(one));
+      if (unknown.length !== 1) continue;
+      const own = unknown[0]!;
+      if (dim === own) sources.set(own, { name, axis });
+      else if (axes.every((other) => other.dim !== own)) {
+        sources.set(own, { name, axis, divisor: quotient(dim, own) });
       }
-    });
+    }
   }
   return sources;
 }
@@ -76,7 +87,7 @@ function findDims(ports: readonly Port[]): Map<string, DimSource> {
  * @throws {TypeError} When the program holds something that ONNX cannot express.
  */
 export function emitProgram(original: Program, constants: ReadonlySet<string>): EmittedModel {
-  const program = decompose(original, isLowered);
+  const program = simplify(decompose(original, isLowered));
   const inputs = program.inputs.map(({ name, value }) => port(`input/${name}`, name, value));
   const parameters = program.parameters.map(({ scope, name, value }) => ({
     ...port(`parameter/${scope}/${name}`, name, value),

@@ -31,6 +31,8 @@ export interface NodeOptions {
 export interface DimSource {
   readonly name: string;
   readonly axis: number;
+  /** The axis is the dimension times this. */
+  readonly divisor?: Dim;
 }
 
 /** The graph under construction. */
@@ -134,8 +136,9 @@ export class GraphEmitter {
           `Cannot emit the dimension ${dim} as it must be an axis of an input or parameter: none has it`,
         );
       }
-      const { name, axis } = source;
-      return this.node("Shape", [name], { attributes: { start: axis, end: axis + 1 } });
+      const { name, axis, divisor } = source;
+      const size = this.node("Shape", [name], { attributes: { start: axis, end: axis + 1 } });
+      return divisor === undefined ? size : this.node("Div", [size, this.dim(divisor)]);
     });
   }
 

@@ -1,83 +1,33 @@
 /** Sizes of named dimensions in one run, and the checks of what is given to it. */
 
 import type { HostTensor } from "../../graph/backend.ts";
-import { evaluateDim, formatShape, type Shape } from "../../graph/dim.ts";
+import { evaluateDim, evaluateShape, type Shape, type Sizes } from "../../graph/dim.ts";
 import type { Equation, Program } from "../../graph/program.ts";
-import type { Port } from "./emit.ts";
+import type { ParameterPort } from "./emit.ts";
 
-/** Learns sizes from a shape; throws when it does not fit. */
-export function matchShape(
-  doing: string,
-  expected: Shape,
-  shape: readonly number[],
+/**
+ * Sizes and shapes of stored tensors in one run. A named first axis takes the first rows; a name that
+ * no input has is as large as what is stored.
+ *
+ * @param sizes Sizes from the inputs; new names are added.
+ * @throws {TypeError} When a stored tensor does not fit.
+ */
+export function matchStored(
+  program: string,
+  { scope, name, shape }: ParameterPort,
+  stored: readonly number[],
   sizes: Record<string, number>,
-): void {
-  const fail = () => {
-    const known = Object.entries(sizes).map(([name, size]) => `${name} = ${size}`).join(", ");
+): number[] {
+  shape.forEach((dim, axis) => {
+    if (typeof dim === "string" && !dim.includes("*")) sizes[dim] ??= stored[axis]!;
+  });
+  const own = evaluateShape(shape, sizes);
+  if (!own.every((size, axis) => axis === 0 ? size <= stored[0]! : size === stored[axis])) {
     throw new TypeError(
-      `Cannot ${doing} as it must have the shape ${formatShape(expected)}` +
-        `${known ? ` with ${known}` : ""}: [${shape}]`,
+      `Cannot run ${program} as ${scope}/${name} must hold [${own}]: [${stored}] is stored`,
     );
-  };
-  if (shape.length !== expected.length) fail();
-  shape.forEach((size, axis) => {
-    const dim = expected[axis]!;
-    if (size === 0) {
-      throw new TypeError(`Cannot ${doing} as no axis may be empty: [${shape}]`);
-    }
-    if (typeof dim === "number") {
-      if (size !== dim) fail();
-    } else if (!dim.includes("*")) {
-      sizes[dim] ??= size;
-      if (sizes[dim] !== size) fail();
-    }
-  });
-  shape.forEach((size, axis) => {
-    const dim = expected[axis]!;
-    if (typeof dim !== "string" || !dim.includes("*")) return;
-    if (dim.split("*").some((part) => !/^\d+$/.test(part) && sizes[part] === undefined)) return;
-    if (evaluateDim(dim, sizes) !== size) fail();
-  });
-}
-
-/** Checks the inputs of a run; returns the sizes of the named dimensions in them. */
-export function matchInputs(
-  name: string,
-  ports: readonly Port[],
-  inputs: Readonly<Record<string, HostTensor>>,
-): Record<string, number> {
-  const sizes: Record<string, number> = {};
-  for (const given of Object.keys(inputs)) {
-    if (!ports.some((port) => port.name === given)) {
-      throw new TypeError(
-        `Cannot run ${name} as its inputs must be ${
-          ports.map((port) => port.name).join(", ") || "none"
-        }: ${given} was given`,
-      );
-    }
   }
-  for (const pass of [0, 1]) {
-    for (const port of ports) {
-      const tensor = inputs[port.name];
-      if (!tensor) {
-        throw new TypeError(`Cannot run ${name} as the input ${port.name} must be given: missing`);
-      }
-      matchShape(`run ${name} with the input ${port.name}`, port.shape, tensor.shape, sizes);
-      if (pass > 0) continue;
-      const elements = tensor.shape.reduce((product, size) => product * size, 1);
-      const fits = port.dtype === "float32"
-        ? tensor.data instanceof Float32Array
-        : tensor.data instanceof Int32Array;
-      if (!fits || tensor.data.length !== elements) {
-        throw new TypeError(
-          `Cannot run ${name} as the input ${port.name} must be ${elements} elements in ` +
-            `${port.dtype === "float32" ? "a Float32Array" : "an Int32Array"}: ` +
-            `${tensor.data.length} in ${tensor.data.constructor.name}`,
-        );
-      }
-    }
-  }
-  return sizes;
+  return own;
 }
 
 /** A `past` input of cached attention and the dimension of its new tokens. */
@@ -104,7 +54,7 @@ export function checkPasts(
   name: string,
   pasts: readonly PastInput[],
   inputs: Readonly<Record<string, HostTensor>>,
-  sizes: Record<string, number>,
+  sizes: Sizes,
 ): void {
   for (const { input, time } of pasts) {
     if (evaluateDim(time, sizes) === 1) continue;
