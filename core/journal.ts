@@ -64,3 +64,16 @@ export function memoryJournal(): Journal {
   });
   return at("");
 }
+
+/** A journal that keeps nothing, for runs that want none. */
+export function discardingJournal(): Journal {
+  const journal: Journal = {
+    records: () => Promise.resolve(new Map<string, Json>()),
+    append: () => Promise.resolve(),
+    read: () => Promise.resolve(undefined),
+    write: () => Promise.resolve(),
+    remove: () => Promise.resolve(),
+    within: () => journal,
+  };
+  return journal;
+}

@@ -1,6 +1,6 @@
 /**
- * The nouns and the mathematics: policies, oracles, trainers, preference tables, one loop. No I/O, no
- * packages, no permission needed.
+ * The nouns and the mathematics of SPPO: policies, oracles, trainers, journals, and the loop of
+ * self-play. No I/O, no packages, no permissions.
  *
  * @module
  */
@@ -8,6 +8,9 @@
 export * from "./arithmetic.ts";
 export * from "./estimators.ts";
 export * from "./evaluate.ts";
+export * from "./events.ts";
+export * from "./exploitability.ts";
+export * from "./hash.ts";
 export * from "./journal.ts";
 export * from "./judgements.ts";
 export * from "./losses.ts";
@@ -15,6 +18,10 @@ export * from "./oracle.ts";
 export * from "./policy.ts";
 export * from "./random.ts";
 export * from "./selection.ts";
+export * from "./self_play.ts";
 export * from "./statistics.ts";
+export * from "./tabular.ts";
+export * from "./tabular_trainers.ts";
 export * from "./targets.ts";
 export * from "./trainer.ts";
+export type { SamplingOptions } from "./ask.ts";

@@ -1,0 +1,225 @@
+/**
+ * Trainers of tabular policies: the exact step, and gradient descent on the loss of SPPO.
+ *
+ * @module
+ */
+
+import { numbers } from "./arithmetic.ts";
+import type { Journal } from "./journal.ts";
+import { losses } from "./losses.ts";
+import type { TabularPolicy } from "./tabular.ts";
+import type { Trainer, TrainingGroup } from "./trainer.ts";
+
+/**
+ * Multiplicative weights in closed form: log π_{t+1}(y) = log π_t(y) + target(y) − log Z, which makes
+ * the loss 0 up to the normaliser. Answers that are not in a group have target 0; of an answer that is
+ * in it more than once the mean target counts. One step, whose loss is taken before it.
+ *
+ * Source: Freund and Schapire 1999; Wu et al. 2024, arXiv:2405.00675.
+ *
+ * @example
+ * ```ts
+ * import { tabularPolicy } from "./tabular.ts";
+ * import { multiplicativeWeights } from "./tabular_trainers.ts";
+ * import { discardingJournal } from "./journal.ts";
+ * import assert from "node:assert/strict";
+ * const policy = tabularPolicy({ answers: { p: ["yes", "no"] } });
+ * const prompt = { id: "p", content: "?" };
+ * const responses = [
+ *   { response: { text: "yes" }, target: Math.log(3), weight: 0.5 },
+ *   { response: { text: "no" }, target: 0, weight: 0.5 },
+ * ];
+ * const task = {
+ *   previousPolicy: policy,
+ *   referencePolicy: policy,
+ *   groups: [{ prompt, responses }],
+ *   iteration: 1,
+ * };
+ * const steps = multiplicativeWeights().train(task, { journal: discardingJournal() });
+ * let next = await steps.next();
+ * assert.equal(next.done, false);
+ * next = await steps.next();
+ * if (next.done) assert.ok(Math.abs(next.value.probabilities("p")[0]! - 0.75) < 1e-12);
+ * ```
+ */
+export function multiplicativeWeights(): Trainer<TabularPolicy> {
+  return {
+    id: "multiplicative-weights",
+    async *train({ previousPolicy, groups }, { journal, signal }) {
+      signal?.throwIfAborted();
+      const logWeights = new Map<string, Float64Array>();
+      for (const group of groups) {
+        const indexed = indexResponses(previousPolicy, group);
+        const size = previousPolicy.answers(group.prompt.id).length;
+        const sums = new Float64Array(size), counts = new Float64Array(size);
+        for (const { index, target } of indexed) {
+          sums[index]! += target;
+          counts[index]! += 1;
+        }
+        const values = logWeights.get(group.prompt.id) ??
+          previousPolicy.logProbsOf(group.prompt.id).slice();
+        for (let index = 0; index < size; index++) {
+          if (counts[index]! > 0) values[index]! += sums[index]! / counts[index]!;
+        }
+        logWeights.set(group.prompt.id, values);
+      }
+      const policy = previousPolicy.with(logWeights);
+      await journal.write("policy", encodeTable(policy));
+      yield { step: 1, loss: meanLoss(previousPolicy, previousPolicy, groups) };
+      return policy;
+    },
+    restore: restoreTable,
+  };
+}
+
+/** Options of {@linkcode gradientDescent}. */
+export interface GradientDescentOptions {
+  /** Steps of a fit, ≥ 1. */
+  readonly steps: number;
+  readonly learningRate: number;
+  /** Steps between checkpoints; only the end is written without. */
+  readonly checkpointEvery?: number;
+}
+
+/**
+ * Gradient descent on the logits θ of a softmax policy, with all groups in each step:
+ * L = mean over groups of Σ_i w_i (log π_θ(y_i)/π_t(y_i) − target_i)²,
+ * ∂L/∂θ_j = mean Σ_i 2 w_i r_i ([i = j] − π_θ(j)), where r_i is the residual.
+ *
+ * @throws {RangeError} When steps or learning rate are out of range.
+ *
+ * @example
+ * ```ts
+ * import { gradientDescent } from "./tabular_trainers.ts";
+ * import assert from "node:assert/strict";
+ * assert.equal(gradientDescent({ steps: 9, learningRate: 0.5 }).id, "gradient-descent-9-0.5");
+ * ```
+ */
+export function gradientDescent(options: GradientDescentOptions): Trainer<TabularPolicy> {
+  const { steps, learningRate, checkpointEvery } = options;
+  if (!(Number.isSafeInteger(steps) && steps >= 1) || !(learningRate > 0)) {
+    throw new RangeError(
+      `Cannot descend as steps must be a whole number of at least 1 and the learning rate positive: ` +
+        `${steps}, ${learningRate}`,
+    );
+  }
+  return {
+    id: `gradient-descent-${steps}-${learningRate}`,
+    async *train({ previousPolicy, groups }, { journal, signal }) {
+      let policy = previousPolicy;
+      let step = 0;
+      const checkpoint = await journal.read("checkpoint");
+      if (checkpoint !== undefined) {
+        step = new DataView(checkpoint.buffer, checkpoint.byteOffset).getFloat64(0, true);
+        policy = decodeTable(previousPolicy, checkpoint.subarray(8));
+      }
+      while (step < steps) {
+        signal?.throwIfAborted();
+        const loss = meanLoss(policy, previousPolicy, groups);
+        policy = descend(policy, previousPolicy, groups, learningRate);
+        step++;
+        if (step === steps) await journal.write("policy", encodeTable(policy));
+        else if (checkpointEvery !== undefined && step % checkpointEvery === 0) {
+          const table = encodeTable(policy);
+          const bytes = new Uint8Array(8 + table.length);
+          new DataView(bytes.buffer).setFloat64(0, step, true);
+          bytes.set(table, 8);
+          await journal.write("checkpoint", bytes);
+        }
+        yield { step, loss, learning_rate: learningRate };
+      }
+      return policy;
+    },
+    restore: restoreTable,
+  };
+}
+
+function descend(
+  policy: TabularPolicy,
+  previous: TabularPolicy,
+  groups: readonly TrainingGroup[],
+  learningRate: number,
+): TabularPolicy {
+  const logits = new Map<string, Float64Array>();
+  for (const group of groups) {
+    const promptId = group.prompt.id;
+    const now = policy.logProbsOf(promptId), before = previous.logProbsOf(promptId);
+    const values = logits.get(promptId) ?? now.slice();
+    const gradient = new Float64Array(values.length);
+    for (const { index, target, weight } of indexResponses(policy, group)) {
+      const slope = 2 * weight * (now[index]! - before[index]! - target);
+      for (let j = 0; j < gradient.length; j++) {
+        gradient[j]! += slope * ((index === j ? 1 : 0) - Math.exp(now[j]!));
+      }
+    }
+    for (let j = 0; j < values.length; j++) {
+      values[j]! -= learningRate * gradient[j]! / groups.length;
+    }
+    logits.set(promptId, values);
+  }
+  return policy.with(logits);
+}
+
+function meanLoss(
+  policy: TabularPolicy,
+  previous: TabularPolicy,
+  groups: readonly TrainingGroup[],
+): number {
+  let sum = 0;
+  for (const group of groups) {
+    const now = policy.logProbsOf(group.prompt.id), before = previous.logProbsOf(group.prompt.id);
+    for (const { index, target, weight } of indexResponses(policy, group)) {
+      const logProb = now[index]!;
+      const input = { logProb, logRatio: logProb - before[index]!, target, tokens: 1 };
+      sum += weight * losses.sppo(numbers, input);
+    }
+  }
+  return sum / groups.length;
+}
+
+function indexResponses(
+  policy: TabularPolicy,
+  { prompt, responses }: TrainingGroup,
+): { index: number; target: number; weight: number }[] {
+  const answers = policy.answers(prompt.id);
+  return responses.map(({ response, target, weight }) => {
+    const index = response.tokenIds?.[0] ?? answers.indexOf(response.text);
+    if (answers[index] !== response.text) {
+      throw new RangeError(
+        `Cannot train on a response to "${prompt.id}" as it must be among the answers: ` +
+          JSON.stringify(response.text),
+      );
+    }
+    return { index, target, weight };
+  });
+}
+
+function encodeTable(policy: TabularPolicy): Uint8Array {
+  const values = policy.promptIds.flatMap((promptId) => [...policy.logProbsOf(promptId)]);
+  const bytes = new Uint8Array(values.length * 8);
+  const view = new DataView(bytes.buffer);
+  for (const [index, value] of values.entries()) view.setFloat64(index * 8, value, true);
+  return bytes;
+}
+
+function decodeTable(policy: TabularPolicy, bytes: Uint8Array): TabularPolicy {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const table = new Map<string, Float64Array>();
+  let at = 0;
+  for (const promptId of policy.promptIds) {
+    const values = new Float64Array(policy.answers(promptId).length);
+    for (let index = 0; index < values.length; index++, at += 8) {
+      values[index] = view.getFloat64(at, true);
+    }
+    table.set(promptId, values);
+  }
+  return policy.with(table);
+}
+
+async function restoreTable(
+  previousPolicy: TabularPolicy,
+  journal: Journal,
+): Promise<TabularPolicy | undefined> {
+  const bytes = await journal.read("policy");
+  return bytes === undefined ? undefined : decodeTable(previousPolicy, bytes);
+}
