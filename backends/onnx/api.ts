@@ -57,6 +57,7 @@ const table = {
     result: p,
     nonblocking: true,
   },
+  AddExternalInitializers: { at: 210, parameters: [p, buffer, buffer, "usize"], result: p },
 } as const;
 
 type Table = typeof table;

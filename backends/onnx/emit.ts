@@ -147,10 +147,12 @@ export function emitProgram(original: Program, constants: ReadonlySet<string>): 
     graph,
     updates.map(({ port, scope, name }) => ({ old: `parameter/${scope}/${name}`, next: port })),
   );
+  const read = new Set(graph.nodes.flatMap((node) => node.inputs));
+  const used = constantPorts.filter(({ port }) => read.has(port)); // the session drops others
   return {
     inputs,
     parameters: bound,
-    constants: constantPorts,
+    constants: used,
     updates: updates.map((update, index) => ({ ...update, inPlace: inPlace[index]! })),
     outputs,
     bytes: encodeModel({
@@ -158,7 +160,7 @@ export function emitProgram(original: Program, constants: ReadonlySet<string>): 
       nodes: graph.nodes,
       initializers: [
         ...graph.initializers,
-        ...constantPorts.map(({ port, shape }) => ({
+        ...used.map(({ port, shape }) => ({
           name: port,
           dims: shape as readonly number[],
           dataType: ElementType.float,

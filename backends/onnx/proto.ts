@@ -109,7 +109,10 @@ const schema: Readonly<Record<string, readonly FieldSpec[]>> = {
     ["data_type", 2, "int32"],
     ["name", 8, "string"],
     ["raw_data", 9, "bytes"],
+    ["external_data", 13, "StringStringEntryProto", "repeated"],
+    ["data_location", 14, "int32"],
   ],
+  StringStringEntryProto: [["key", 1, "string"], ["value", 2, "string"]],
   ValueInfoProto: [["name", 1, "string"], ["type", 2, "TypeProto"]],
   TypeProto: [["tensor_type", 1, "TensorTypeProto"]],
   TensorTypeProto: [["elem_type", 1, "int32"], ["shape", 2, "TensorShapeProto"]],
@@ -158,12 +161,17 @@ function attributeMessage(name: string, value: AttributeValue): Record<string, u
   return { name, ints: value.map(BigInt), type: AttributeType.ints };
 }
 
+const EXTERNAL = 1;
+
 function tensorMessage({ name, dims, dataType, rawData }: TensorProto): Record<string, unknown> {
   return {
     name,
     dims: dims.map(BigInt),
     dataType,
-    ...(rawData ? { rawData } : {}),
+    ...(rawData ? { rawData } : {
+      dataLocation: EXTERNAL,
+      externalData: [{ key: "location", value: "store" }],
+    }),
   };
 }
 

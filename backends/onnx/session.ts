@@ -25,7 +25,8 @@ export interface SessionSettings {
   readonly profile?: string;
 }
 
-const LOG_ERROR = 3;
+/** Errors reach us as statuses; they are not printed too. */
+const LOG_FATAL = 4;
 const OPTIMISE_ALL = 99;
 const ARENA_ALLOCATOR = 1;
 const DEFAULT_MEMORY = 0;
@@ -37,7 +38,7 @@ export function openEnvironment(api: Api, options: SessionSettings): Environment
   return {
     api,
     options,
-    env: api.create(doing, (out) => api.call.CreateEnv(LOG_ERROR, name, out)),
+    env: api.create(doing, (out) => api.call.CreateEnv(LOG_FATAL, name, out)),
     memoryInfo: api.create(
       doing,
       (out) => api.call.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, out),
@@ -96,7 +97,7 @@ export async function createSession(
     check(call.SetIntraOpNumThreads(settings, options.threads), doing);
     check(call.SetInterOpNumThreads(settings, 1), doing);
     check(call.SetSessionGraphOptimizationLevel(settings, OPTIMISE_ALL), doing);
-    check(call.SetSessionLogSeverityLevel(settings, LOG_ERROR), doing);
+    check(call.SetSessionLogSeverityLevel(settings, LOG_FATAL), doing);
     check(call.DisableMemPattern(settings), doing);
     const config = {
       "session.set_denormal_as_zero": "1",
@@ -108,9 +109,7 @@ export async function createSession(
     if (options.profile !== undefined) {
       check(call.EnableProfiling(settings, path(`${options.profile}${name}`)), doing);
     }
-    for (const constant of constants) {
-      check(call.AddInitializer(settings, cString(constant.name), constant.value), doing);
-    }
+    addConstants(api, settings, constants, doing);
     const out = new BigUint64Array(1);
     const status = await call.CreateSessionFromArrayWithPrepackedWeightsContainer(
       env,
@@ -126,6 +125,33 @@ export async function createSession(
   } finally {
     call.ReleaseSessionOptions(settings);
   }
+}
+
+/**
+ * Gives a session its constants over our memory, twice: as external data, which the graph's checks
+ * accept without bytes in the model, and as shared initializers, which alone are packed only once.
+ */
+function addConstants(
+  { call, check }: Api,
+  settings: Pointer,
+  constants: readonly SessionConstant[],
+  doing: string,
+): void {
+  if (constants.length === 0) return;
+  const names = constants.map(({ name }) => cString(name));
+  const namePointers = BigUint64Array.from(names, (name) => address(Deno.UnsafePointer.of(name)));
+  const values = BigUint64Array.from(constants, ({ value }) => address(value));
+  check(
+    call.AddExternalInitializers(settings, namePointers, values, BigInt(constants.length)),
+    doing,
+  );
+  constants.forEach(({ value }, index) => {
+    check(call.AddInitializer(settings, names[index]!, value), doing);
+  });
+}
+
+function address(pointer: Deno.PointerValue): bigint {
+  return BigInt(Deno.UnsafePointer.value(pointer));
 }
 
 /** A path as the C API takes it: UTF-16 on Windows. */
