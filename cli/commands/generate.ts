@@ -1,0 +1,98 @@
+/**
+ * `sppo generate`: responses to prompts.
+ *
+ * @module
+ */
+
+import type { Policy, Prompt, Sampler } from "../../core/policy.ts";
+import { loadPolicy } from "../load_policy.ts";
+import { openOutput } from "../output.ts";
+import { generateOptions } from "../options/tables.ts";
+import { resolveValues } from "../options/parse.ts";
+import type { Values } from "../options/spec.ts";
+import { contentId, readPrompts } from "../prompts.ts";
+import { toResponseRecord } from "../records.ts";
+import { fileError } from "../errors.ts";
+import type { Command, CommandContext } from "./command.ts";
+
+type Options = typeof generateOptions;
+
+/** The command. */
+export const generateCommand: Command<Options> = {
+  name: "generate",
+  summary: "answer prompts",
+  description: `Answers prompts, one line each:
+{"prompt_id","prompt","responses":[{"text","token_ids","log_prob","finish_reason"}]}
+log_prob is the model's own log-probability of the response in nats, at temperature 1.`,
+  options: generateOptions,
+  async prepare(context) {
+    const values = resolveValues(generateOptions, context.layers);
+    const { progress, signal, resources, print: _ } = context;
+    const prompts = await givenPrompts(values, progress.line);
+    const sampler = await givenSampler(values, prompts, context);
+    const output = resources.use(await openOutput(values.output));
+    const { samples, temperature, topP, topK, minP, maxTokens, seed, stop } = values;
+    return {
+      async run() {
+        let done = 0;
+        const tell = () => progress.update("responses", done, prompts.length, "prompts");
+        tell();
+        const options = { samples, temperature, topP, topK, minP, maxTokens, seed, signal };
+        for await (
+          const { prompt, responses } of sampler.sample(
+            prompts,
+            stop === undefined ? options : { ...options, stop },
+          )
+        ) {
+          await output.write({
+            prompt_id: prompt.id,
+            prompt: prompt.content,
+            responses: responses.map(toResponseRecord),
+          });
+          done++;
+          tell();
+        }
+      },
+      kept: () =>
+        `the responses so far are in ${values.output === "-" ? "the output" : values.output}`,
+    };
+  },
+};
+
+async function givenPrompts(
+  { prompt, input, promptColumn }: Values<Options>,
+  note: (text: string) => void,
+): Promise<readonly Prompt[]> {
+  if ((prompt === undefined) === (input === undefined)) {
+    throw new TypeError("Cannot start as one of --input and --prompt must be given, and not both");
+  }
+  if (prompt !== undefined) return [{ id: contentId(prompt), content: prompt }];
+  const { prompts, duplicates } = await readPrompts(input ?? "", { column: promptColumn });
+  if (duplicates > 0) note(`${input}: ${duplicates} repeated prompts left out`);
+  return prompts;
+}
+
+async function givenSampler(
+  values: Values<Options>,
+  prompts: readonly Prompt[],
+  context: CommandContext<Options>,
+): Promise<Sampler> {
+  if (values.server !== undefined) {
+    const apiKey = values.apiKeyFile === undefined ? undefined : await readKey(values.apiKeyFile);
+    const { openAiSampler } = await import("../../models/remote/openai_sampler.ts");
+    return openAiSampler({
+      baseUrl: values.server,
+      model: values.model,
+      ...(apiKey === undefined ? {} : { apiKey }),
+    });
+  }
+  return await loadPolicy(values, context, { prompts, room: values.maxTokens }) as Policy;
+}
+
+async function readKey(path: string): Promise<string> {
+  try {
+    return (await Deno.readTextFile(path)).trim();
+  } catch (error) {
+    throw fileError(error, `read ${path}`);
+  }
+}

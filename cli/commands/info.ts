@@ -1,0 +1,75 @@
+/**
+ * `sppo info`: what a checkpoint is.
+ *
+ * @module
+ */
+
+import { cacheBytesPerToken } from "../../models/programs/decode.ts";
+import { oneLine } from "../errors.ts";
+import { loadCheckpoint } from "../load_model.ts";
+import { infoOptions } from "../options/tables.ts";
+import { resolveValues } from "../options/parse.ts";
+import { byteSize } from "../progress.ts";
+import type { Command } from "./command.ts";
+
+/** The command. */
+export const infoCommand: Command<typeof infoOptions> = {
+  name: "info",
+  summary: "what a checkpoint is",
+  description: "Says what a checkpoint is, from its headers alone.",
+  options: infoOptions,
+  async prepare({ layers, resources, print }) {
+    const values = resolveValues(infoOptions, layers);
+    const checkpoint = await loadCheckpoint(values, resources);
+    const { config, format, tensors } = checkpoint;
+    const encodings = new Map<string, number>();
+    let parameters = 0;
+    for (const { encoding, shape } of tensors.values()) {
+      const size = shape.reduce((product, length) => product * length, 1);
+      parameters += size;
+      encodings.set(encoding, (encodings.get(encoding) ?? 0) + size);
+    }
+    const shares = [...encodings].sort((a, b) => b[1] - a[1])
+      .map(([name, size]) => `${name} ${(100 * size / parameters).toFixed(1)} %`).join(", ");
+    const [tokenizer, template] = await describeText(checkpoint);
+    const rows: readonly (readonly [string, string])[] = [
+      ["model", config.name ?? values.model],
+      ["format", format],
+      ["architecture", config.architecture],
+      ["parameters", parameters.toLocaleString("en")],
+      ["stored as", shares],
+      ["layers", `${config.layers} of size ${config.hiddenSize}`],
+      [
+        "heads",
+        `${config.heads}, ${config.kvHeads} for keys and values, of size ${config.headDim}`,
+      ],
+      ["vocabulary", `${config.vocabSize}${config.tieWordEmbeddings ? ", tied" : ""}`],
+      ["positions", `${config.maxPositions}`],
+      ["tokenizer", tokenizer],
+      ["chat template", template],
+      ["cache per token", byteSize(cacheBytesPerToken(config))],
+    ];
+    return {
+      run() {
+        for (const [name, value] of rows) print(`${name.padEnd(17)}${value}`);
+        return Promise.resolve();
+      },
+    };
+  },
+};
+
+async function describeText(
+  checkpoint: Awaited<ReturnType<typeof loadCheckpoint>>,
+): Promise<[tokenizer: string, template: string]> {
+  try {
+    const text = await checkpoint.text();
+    const ends = text.endOfTurnIds
+      .map((id) => `${id} ${JSON.stringify(text.tokenizer.decode([id]))}`).join(", ");
+    return [
+      `${text.tokenizer.vocabSize} tokens; ${ends ? `a turn ends with ${ends}` : "no end of turn"}`,
+      text.template === undefined ? "none" : `${text.template.length} characters`,
+    ];
+  } catch (error) {
+    return [`unusable: ${oneLine(error)}`, "unknown"];
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * The commands.
+ *
+ * @module
+ */
+
+import type { Command } from "./command.ts";
+import { generateCommand } from "./generate.ts";
+import { infoCommand } from "./info.ts";
+import { judgeCommand } from "./judge.ts";
+import { scoreCommand } from "./score.ts";
+import { trainCommand } from "./train.ts";
+
+/** All commands in the order of the help. */
+export const commands: readonly Command[] = [
+  trainCommand,
+  generateCommand,
+  scoreCommand,
+  judgeCommand,
+  infoCommand,
+];

@@ -1,0 +1,379 @@
+/**
+ * `sppo train`: self-play on a checkpoint.
+ *
+ * @module
+ */
+
+import type { Evaluation, IterationSummary, SelfPlayEvent } from "../../core/events.ts";
+import { selfPlay, type SelfPlayOptions } from "../../core/self_play.ts";
+import type { WinRateAgainst } from "../../core/evaluate.ts";
+import { judgeGrammarHelp } from "../../judges/mod.ts";
+import { LINEAR_LAYERS, type LinearLayer } from "../../models/architectures/llama.ts";
+import type { LanguageModel, LanguageModelOptions } from "../../models/language_model.ts";
+import type { LocalPolicy } from "../../models/local_policy.ts";
+import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
+import { lmTrainer } from "../../models/training/lm_trainer.ts";
+import { divide } from "../held_out.ts";
+import { loadJudge } from "../load_judge.ts";
+import { loadBackend, loadCheckpoint, loadModel } from "../load_model.ts";
+import { checkPromptLengths } from "../load_policy.ts";
+import { parseConfig, resolveValues, toConfig } from "../options/parse.ts";
+import type { SomeValues, Values } from "../options/spec.ts";
+import { presets, trainOptions } from "../options/tables.ts";
+import { byteSize, duration, peakMemory, type Progress, textTable } from "../progress.ts";
+import { promptsDigest, readPrompts } from "../prompts.ts";
+import {
+  configDifferences,
+  factDifferences,
+  openRunFolder,
+  refuseDifferences,
+  type RunFacts,
+  type RunFolder,
+} from "../run_folder.ts";
+import { runRecorder } from "../run_records.ts";
+import { VERSION } from "../version.ts";
+import type { Command, CommandContext } from "./command.ts";
+
+type Options = typeof trainOptions;
+
+/** Options that always have a value, from a preset where not given. */
+type Preset = "eta" | "trainable" | "optimizer" | "learningRate" | "epochs" | "batch";
+type TrainValues = Values<Options> & { readonly [K in Preset]: NonNullable<Values<Options>[K]> };
+
+/** The command. */
+export const trainCommand: Command<Options> = {
+  name: "train",
+  summary: "align a checkpoint by self-play",
+  description:
+    `Each iteration answers prompts --samples times, has the judge compare the answers of a prompt
+with each other, and fits the policy to the win rates; the held-out prompts say how it went. All of it is
+kept in --out; the same command on a folder that was begun continues, and --out alone is enough for that.`,
+  epilogue: () => `${presetsHelp()}\n\n${judgeGrammarHelp}`,
+  options: trainOptions,
+  async prepare(context) {
+    const { layers, resources, progress, signal, print } = context;
+    const out = layers.find((layer) => layer.out !== undefined)?.out;
+    if (out === undefined) {
+      throw new TypeError("Cannot start as --out must be given: the folder of the run");
+    }
+    const folder = resources.use(await openRunFolder(out));
+    const values = resolveTrain(layers, folder);
+    const config = toConfig(trainOptions, { ...values, threads: threadsOf(values) });
+    if (folder.config) {
+      refuseDifferences(out, configDifferences(trainOptions, folder.config, config));
+    }
+    const oracle = await loadJudge(values.judge);
+    const file = await readPrompts(values.prompts, { column: values.promptColumn });
+    if (file.duplicates > 0) {
+      progress.line(`${values.prompts}: ${file.duplicates} repeated prompts left out`);
+    }
+    const division = await divide(file.prompts, values.heldOut, {
+      column: values.promptColumn,
+      seed: values.seed,
+    });
+    const parts = Number(folder.facts?.parts ?? values.iterations);
+    if (values.promptsPerIteration === "split" && division.prompts.length < parts) {
+      throw new RangeError(
+        `Cannot split the prompts over ${parts} iterations as each must have one: ${division.prompts.length}; give more, or --prompts-per-iteration repeat`,
+      );
+    }
+    const model = await trainableModel(values, context);
+    const all = [...division.prompts, ...division.heldOut];
+    checkPromptLengths(model, all, values.maxTokens, model.config.maxPositions);
+    checkPromptLengths(model, division.prompts, 1, values.maxLength);
+    const facts: RunFacts = {
+      sppo: VERSION,
+      deno: Deno.version.deno,
+      ...model.backend.versions,
+      platform: `${Deno.build.os} ${Deno.build.arch} ${model.backend.device}`,
+      model: model.id,
+      prompts: promptsDigest(division.prompts),
+      held_out: promptsDigest(division.heldOut),
+      judge: oracle.id,
+      parts,
+    };
+    if (folder.facts) refuseDifferences(out, factDifferences(folder.facts, facts));
+    return {
+      async run() {
+        await folder.write("run.json", json(facts));
+        await folder.write("config.json", json(config));
+        const policy = await model.policy(values.seed);
+        await play(folder, values, model, progress, print, {
+          ...recipe(values),
+          policy,
+          oracle,
+          trainer: trainerOf(model, values),
+          ...division,
+          parts,
+          journal: folder.journal,
+          signal,
+        });
+      },
+      kept: () => `what was finished is in ${out}; to continue: sppo train --out ${out}`,
+    };
+  },
+};
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** Flags, configuration file, the run's record, preset, defaults. */
+function resolveTrain(
+  layers: CommandContext<Options>["layers"],
+  folder: RunFolder,
+): TrainValues {
+  const recorded: readonly SomeValues<Options>[] = folder.config === undefined
+    ? []
+    : [parseConfig(trainOptions, folder.config, `${folder.path}/config.json`)];
+  const given = [...layers, ...recorded];
+  const preset = given.find((layer) => layer.preset !== undefined)?.preset ?? "lora";
+  const values = resolveValues(trainOptions, [...given, presets[preset]]);
+  return values as TrainValues;
+}
+
+function threadsOf(values: TrainValues): number {
+  return values.threads ?? navigator.hardwareConcurrency;
+}
+
+function presetsHelp(): string {
+  const lines = Object.entries(presets).map(([name, values]) =>
+    `  ${name.padEnd(8)}${
+      Object.entries(toConfig(trainOptions, values as Values<Options>))
+        .map(([key, value]) => `${key.replaceAll("_", "-")} ${value}`).join(", ")
+    }`
+  );
+  return `Presets:\n${lines.join("\n")}`;
+}
+
+async function trainableModel(
+  values: TrainValues,
+  context: CommandContext<Options>,
+): Promise<LanguageModel> {
+  const checkpoint = await loadCheckpoint(values, context.resources);
+  const trainable = trainableOf(values);
+  const backend = await loadBackend({ ...values, threads: threadsOf(values) }, context.resources);
+  return await loadModel(checkpoint, backend, {
+    trainable,
+    tokensPerBatch: values.tokensPerBatch,
+    ...(values.template === undefined ? {} : { template: values.template }),
+  }, context);
+}
+
+function trainableOf(values: TrainValues): NonNullable<LanguageModelOptions["trainable"]> {
+  if (values.trainable === "all") return { kind: "all" };
+  const targets = values.loraTargets.map((name) => {
+    if (!isLinearLayer(name)) {
+      throw new RangeError(
+        `Cannot use --lora-targets as each must be one of ${LINEAR_LAYERS.join(", ")}: ${name}`,
+      );
+    }
+    return name;
+  });
+  const rank = values.loraRank;
+  return { kind: "lora", lora: { rank, alpha: values.loraAlpha ?? 2 * rank, targets } };
+}
+
+function isLinearLayer(name: string): name is LinearLayer {
+  return (LINEAR_LAYERS as readonly string[]).includes(name);
+}
+
+function trainerOf(model: LanguageModel, values: TrainValues): ReturnType<typeof lmTrainer> {
+  return lmTrainer(model, {
+    loss: values.loss,
+    optimizer: { ...OPTIMIZERS[values.optimizer], weightDecay: values.weightDecay },
+    learningRate: values.learningRate,
+    schedule: values.schedule,
+    warmupRatio: values.warmupRatio,
+    ...(values.scheduleSteps === undefined ? {} : { scheduleSteps: values.scheduleSteps }),
+    epochs: values.epochs,
+    batchSize: values.batch,
+    maxGradNorm: values.maxGradNorm,
+    beta: 1 / values.eta,
+    maxLength: Math.min(values.maxLength, model.config.maxPositions),
+    tooLong: values.tooLong,
+    checkpointEvery: values.checkpointEvery,
+    seed: values.seed,
+  });
+}
+
+function recipe(
+  values: TrainValues,
+): Omit<SelfPlayOptions<LocalPolicy>, "policy" | "oracle" | "trainer" | "prompts"> {
+  const { samples, temperature, topP, topK, minP, maxTokens, evalSamples } = values;
+  const sampling = { samples, temperature, topP, topK, minP, maxTokens };
+  return {
+    iterations: values.iterations,
+    sampling,
+    ...(evalSamples === undefined
+      ? {}
+      : { evaluation: { sampling: { ...sampling, samples: evalSamples } } }),
+    promptsPerIteration: values.promptsPerIteration,
+    eta: values.eta,
+    estimator: values.estimator,
+    selfTerm: values.selfTerm,
+    selection: values.selection,
+    normalizer: values.normalizer,
+    ...(values.preferenceTemperature === undefined
+      ? {}
+      : { preferenceTemperature: values.preferenceTemperature }),
+    seed: values.seed,
+  };
+}
+
+/** Plays, records and shows; then the closing table. */
+async function play(
+  folder: RunFolder,
+  values: TrainValues,
+  model: LanguageModel,
+  progress: Progress,
+  print: (text: string) => void,
+  options: SelfPlayOptions<LocalPolicy>,
+): Promise<void> {
+  const policyFolder = values.trainable === "all" ? "model" : "adapter";
+  const record = runRecorder(folder, { baseModel: values.model, policyFolder });
+  const shown = display(progress);
+  const run = selfPlay(options);
+  let next = await run.next();
+  while (!next.done) {
+    shown.event(next.value);
+    await record(next.value);
+    next = await run.next();
+  }
+  progress.finish();
+  const { initialEvaluation, iterations } = next.value;
+  print(closingTable(initialEvaluation, iterations, shown.iterations));
+  print(
+    `\nPeak memory ${byteSize(peakMemory())} (weights ${
+      byteSize(model.weightBytes)
+    }). Files in ${folder.path}:`,
+  );
+  const last = `iteration-${iterations.length}`;
+  for (
+    const [name, what] of [
+      [`${last}/${policyFolder}/`, "what was trained, after the last iteration"],
+      [`${last}/`, "its responses, preferences, pairs and evaluation"],
+      ["metrics.jsonl", "every step"],
+      ["config.json", "the options, for --config"],
+    ] as const
+  ) print(`  ${name.padEnd(24)}${what}`);
+}
+
+/** What the display remembers of an iteration for the closing table. */
+interface ShownIteration {
+  seconds: number;
+  loss: number;
+  steps: number;
+}
+
+function display(progress: Progress): {
+  event(event: SelfPlayEvent<LocalPolicy>): void;
+  readonly iterations: ReadonlyMap<number, ShownIteration>;
+} {
+  const names = {
+    generate: "responses",
+    judge: "judgements",
+    train: "training",
+    evaluate: "evaluation",
+  } as const;
+  const units = {
+    generate: "prompts",
+    judge: "prompts",
+    train: "steps",
+    evaluate: "items",
+  } as const;
+  const iterations = new Map<number, ShownIteration>();
+  let started = performance.now();
+  const of = (iteration: number): ShownIteration => {
+    const shown = iterations.get(iteration) ?? { seconds: 0, loss: 0, steps: 0 };
+    iterations.set(iteration, shown);
+    return shown;
+  };
+  return {
+    iterations,
+    event(event) {
+      const label = "stage" in event
+        ? `${event.iteration === 0 ? "start" : `iteration ${event.iteration}`}: ${
+          names[event.stage]
+        }`
+        : "";
+      switch (event.type) {
+        case "stage-started":
+          if (event.stage === "generate") started = performance.now();
+          return progress.update(
+            label,
+            0,
+            event.stage === "train" ? 0 : event.total,
+            units[event.stage],
+          );
+        case "progress":
+          return progress.update(label, event.done, event.total, units[event.stage]);
+        case "step": {
+          const { step = 0, loss = NaN, total_steps = 0 } = event.metrics;
+          const shown = of(event.iteration);
+          shown.loss += loss;
+          shown.steps++;
+          const normalized = event.metrics["loss/normalized"] ?? loss;
+          return progress.update(
+            `iteration ${event.iteration}: training`,
+            step,
+            total_steps,
+            "steps",
+            `loss ${normalized.toPrecision(3)}`,
+          );
+        }
+        case "evaluated": {
+          const { reference } = event.evaluation.against;
+          if (event.iteration > 0) {
+            progress.line(
+              `iteration ${event.iteration}: wins against the start ${percent(reference)}`,
+            );
+          }
+          return;
+        }
+        case "iteration":
+          of(event.iteration).seconds = event.restored ? NaN : (performance.now() - started) / 1000;
+          return;
+        case "stage-finished":
+        case "sampled":
+        case "judged":
+        case "held-out":
+        case "policy":
+          return;
+        default:
+          return event satisfies never;
+      }
+    },
+  };
+}
+
+function percent(rate: WinRateAgainst | undefined): string {
+  if (rate?.winRate === undefined) return "-";
+  const error = rate.standardError === undefined
+    ? ""
+    : ` ± ${(100 * rate.standardError).toFixed(1)}`;
+  return `${(100 * rate.winRate).toFixed(1)} %${error}`;
+}
+
+function closingTable(
+  initial: Evaluation | undefined,
+  iterations: readonly IterationSummary[],
+  shown: ReadonlyMap<number, ShownIteration>,
+): string {
+  const rows = iterations.map(({ iteration, statistics, evaluation }) => {
+    const seen = shown.get(iteration);
+    return [
+      String(iteration),
+      percent(evaluation?.against.previous),
+      percent(evaluation?.against.reference),
+      evaluation?.length?.words.toFixed(1) ?? "-",
+      `${statistics.trainedGroups}/${statistics.groups}`,
+      seen && seen.steps > 0 ? (seen.loss / seen.steps).toPrecision(3) : "-",
+      seen && Number.isFinite(seen.seconds) ? duration(seen.seconds) : "-",
+    ];
+  });
+  const head = ["iteration", "wins/previous", "wins/start", "words", "trained", "loss", "time"];
+  const words = initial?.length?.words.toFixed(1);
+  const start = words === undefined ? [] : [["start", "-", "-", words, "-", "-", "-"]];
+  return textTable(head, [...start, ...rows]);
+}

@@ -1,0 +1,86 @@
+/**
+ * A policy named on the command line, for commands that do not train.
+ *
+ * @module
+ */
+
+import type { Prompt } from "../core/policy.ts";
+import type { LlamaConfig } from "../models/checkpoints/config.ts";
+import type { LanguageModel } from "../models/language_model.ts";
+import type { LocalPolicy } from "../models/local_policy.ts";
+import { loadAdapter, type LoadedAdapter } from "../models/policy_files.ts";
+import { fileError } from "./errors.ts";
+import { openCheckpointFiles } from "./file_source.ts";
+import {
+  type BackendArguments,
+  loadBackend,
+  loadCheckpoint,
+  loadModel,
+  type ModelArguments,
+} from "./load_model.ts";
+import type { Progress } from "./progress.ts";
+
+/** What names a policy. */
+export interface PolicyArguments extends ModelArguments, BackendArguments {
+  readonly adapter?: string | undefined;
+  readonly template?: "chat" | "none" | undefined;
+}
+
+/** Loads a checkpoint, with an adapter where one is given, and refuses prompts that are too long. */
+export async function loadPolicy(
+  values: PolicyArguments,
+  context: {
+    readonly progress: Progress;
+    readonly signal: AbortSignal;
+    readonly resources: AsyncDisposableStack;
+  },
+  { prompts, room = 1 }: { readonly prompts: readonly Prompt[]; readonly room?: number },
+): Promise<LocalPolicy> {
+  const { resources } = context;
+  const checkpoint = await loadCheckpoint(values, resources);
+  const adapter = values.adapter === undefined
+    ? undefined
+    : await openAdapter(values.adapter, checkpoint.config);
+  const backend = await loadBackend(values, resources);
+  const model = await loadModel(checkpoint, backend, {
+    ...(values.template === undefined ? {} : { template: values.template }),
+    ...(adapter ? { trainable: { kind: "lora", lora: adapter.lora } } : {}),
+  }, context);
+  checkPromptLengths(model, prompts, room, model.config.maxPositions);
+  const policy = adapter ? await model.policyFromTensors(adapter.tensors) : await model.policy();
+  resources.defer(() => policy.dispose());
+  return policy;
+}
+
+/** Reads a PEFT adapter for a model. */
+async function openAdapter(path: string, config: LlamaConfig): Promise<LoadedAdapter> {
+  try {
+    using open = await openCheckpointFiles(path);
+    return await loadAdapter(open.files, config);
+  } catch (error) {
+    throw fileError(error, `read the adapter ${path}`);
+  }
+}
+
+/**
+ * Refuses prompts that leave no room for a response.
+ *
+ * @param room Tokens to be left after each prompt.
+ * @param limit Tokens of prompt and response together.
+ * @throws {RangeError} Naming the first such prompt.
+ */
+export function checkPromptLengths(
+  model: LanguageModel,
+  prompts: readonly Prompt[],
+  room: number,
+  limit: number,
+): void {
+  for (const prompt of prompts) {
+    const { length } = model.encodePrompt(prompt);
+    if (length + room > limit) {
+      throw new RangeError(
+        `Cannot use the prompt ${prompt.id} as it must leave room for ${room} of ${limit} tokens: it has ${length}`,
+      );
+    }
+  }
+}

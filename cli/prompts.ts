@@ -1,0 +1,135 @@
+/**
+ * Prompts from files.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import type { Message, Prompt } from "../core/policy.ts";
+import { readTable, type TableRecord } from "./table_file.ts";
+
+/** Options of {@linkcode readPrompts}. */
+export interface ReadPromptsOptions {
+  /** Column of the prompts; `prompt` when absent (in a text file each line is one). */
+  readonly column?: string;
+}
+
+/** Prompts of a file. */
+export interface PromptFile {
+  readonly prompts: readonly Prompt[];
+  /** Records left out because an earlier one has the same id and content. */
+  readonly duplicates: number;
+}
+
+/**
+ * Reads prompts: text, or messages of which the last is not the assistant's. Ids come from `prompt_id`
+ * or `id`, else from the content. A record with the id and content of an earlier one is left out and
+ * counted; one with its id and other content is an error.
+ *
+ * @throws {TypeError} When the column is missing or holds something else.
+ * @throws {RangeError} When a prompt is empty, an id is used twice, or the file has no prompt.
+ */
+export async function readPrompts(
+  path: string,
+  options: ReadPromptsOptions = {},
+): Promise<PromptFile> {
+  const column = options.column ?? "prompt";
+  const prompts = new Map<string, Prompt>();
+  const places = new Map<string, string>();
+  let duplicates = 0;
+  for await (const record of readTable(path, { columns: [column, "prompt_id", "id"] })) {
+    const prompt = toPrompt(record, column);
+    const earlier = prompts.get(prompt.id);
+    if (earlier === undefined) {
+      prompts.set(prompt.id, prompt);
+      places.set(prompt.id, record.where);
+    } else if (JSON.stringify(earlier.content) === JSON.stringify(prompt.content)) {
+      duplicates++;
+    } else {
+      throw new RangeError(
+        `Cannot read ${record.where} as ids must be unique: ${prompt.id} is also at ${
+          places.get(prompt.id)
+        } with another prompt`,
+      );
+    }
+  }
+  if (prompts.size === 0) {
+    throw new RangeError(`Cannot read ${path} as it must hold at least one prompt: it holds none`);
+  }
+  return { prompts: [...prompts.values()], duplicates };
+}
+
+/**
+ * The prompt of a record.
+ *
+ * @throws {TypeError} When the column is missing or holds neither text nor messages.
+ * @throws {RangeError} When the prompt is empty or ends with the assistant's turn.
+ */
+export function toPrompt({ where, fields }: TableRecord, column = "prompt"): Prompt {
+  const value = Object.hasOwn(fields, column)
+    ? fields[column]
+    : column === "prompt" && Object.keys(fields).join() === "text"
+    ? fields.text // a line of a text file
+    : undefined;
+  if (value === undefined || value === null) {
+    throw new TypeError(
+      `Cannot read ${where} as it must have a ${column}: it has ${
+        Object.keys(fields).slice(0, 8).join(", ") || "nothing"
+      }`,
+    );
+  }
+  const content = toContent(value, `the ${column} at ${where}`);
+  return { id: explicitId(fields, where) ?? contentId(content), content };
+}
+
+function explicitId(fields: TableRecord["fields"], where: string): string | undefined {
+  const id = fields.prompt_id ?? fields.id;
+  if (id === undefined || id === null || id === "") return undefined;
+  if (typeof id === "string" || typeof id === "number" || typeof id === "bigint") return `${id}`;
+  throw new TypeError(`Cannot read ${where} as its id must be text or a number`);
+}
+
+/** An id that depends on the content alone: twelve hexadecimal digits of its SHA-256. */
+export function contentId(content: Prompt["content"]): string {
+  return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 12);
+}
+
+function toContent(value: unknown, what: string): string | readonly Message[] {
+  if (typeof value === "string") {
+    if (value.trim() === "") throw new RangeError(`Cannot use ${what} as it must not be empty`);
+    return value;
+  }
+  if (!Array.isArray(value)) {
+    throw new TypeError(`Cannot use ${what} as it must be text or a list of messages`);
+  }
+  const messages = value.map((item, index) => toMessage(item, `message ${index + 1} of ${what}`));
+  const last = messages.at(-1);
+  if (last === undefined) throw new RangeError(`Cannot use ${what} as it must have a message`);
+  if (last.role === "assistant") {
+    throw new RangeError(`Cannot use ${what} as its last message must not be the assistant's`);
+  }
+  if (last.content.trim() === "") {
+    throw new RangeError(`Cannot use ${what} as its last message must not be empty`);
+  }
+  return messages;
+}
+
+function toMessage(value: unknown, what: string): Message {
+  const { role, content } = typeof value === "object" && value !== null
+    ? value as { role?: unknown; content?: unknown }
+    : {};
+  if (role !== "system" && role !== "user" && role !== "assistant") {
+    throw new TypeError(`Cannot use ${what} as its role must be system, user or assistant`);
+  }
+  if (typeof content !== "string") {
+    throw new TypeError(`Cannot use ${what} as its content must be text`);
+  }
+  return { role, content };
+}
+
+/** SHA-256 over prompts, ids and contents in order: what a run compares when it continues. */
+export function promptsDigest(prompts: readonly Prompt[]): string {
+  const hash = createHash("sha256");
+  for (const { id, content } of prompts) hash.update(`${JSON.stringify([id, content])}\n`);
+  return `sha256:${hash.digest("hex")}`;
+}
