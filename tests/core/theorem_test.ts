@@ -64,7 +64,6 @@ Deno.test("selfPlay() averages to a von Neumann winner when eta is 4/√T", asyn
   assert.ok(soccer.gap(mixture) < 0.005, `gap ${soccer.gap(mixture)}`);
   // Last iterates circle around the equilibrium, and do not come to it.
   assert.ok(soccer.gap(policy.probabilities("match")) > soccer.gap(mixture));
-  console.error([...mixture], soccer.gap(mixture));
 });
 
 Deno.test("selfPlay() fits the exact step by gradient descent on the loss", async () => {

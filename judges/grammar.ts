@@ -1,0 +1,348 @@
+/**
+ * The short form of judges, as the command line takes it.
+ *
+ * @module
+ */
+
+import type { PreferenceOracle } from "../core/oracle.ts";
+import { cyclicJudge } from "./cyclic_judge.ts";
+import { featureJudge, type SharpnessOptions } from "./feature_judge.ts";
+import {
+  endsFeature,
+  type Feature,
+  jsonFeature,
+  lengthFeature,
+  lexiconFeature,
+  lexicons,
+  regexFeature,
+  startsFeature,
+} from "./features.ts";
+import { mixtureJudge, type MixtureTerm } from "./mixture_judge.ts";
+
+/** What the command line prints about judges. */
+export const judgeGrammarHelp = `\
+A judge is a feature, a cycle of features, or a weighted sum of judges:
+
+  length:30-60            30 to 60 words (also 30- and -60)
+  characters:200-400      200 to 400 characters
+  lexicon:great|"of course"   one of these words or phrases
+  example                 gives an example ("for example", "such as" ...)
+  regex:/^\\d+\\./m         a regular expression
+  json                    is valid JSON
+  starts:"Yes" ends:"?"   how it starts, how it ends
+  cycle:A,B,C             feature A beats B, B beats C, C beats A; none of them loses
+  0.7*A + 0.3*B           a mixture; A*0.7 + B*0.3 is the same
+
+Options follow an @: length:30-60@sharpness=3,cap=0.9
+
+  sharpness=6   logit of a full difference of scores     noise=0   noise of the logit
+  cap=0.95      bound of every preference                seed=0    seed of the noise
+  count=1       occurrences wanted (lexicon, example)
+  strengths=.9/.6/.7   how often A beats B, B beats C, C beats A (cycle)
+  none=.9              how often any of them beats none of them (cycle)
+
+Example: --judge '0.7*length:30-60 + 0.3*example'`;
+
+const featureNames = [
+  "length",
+  "characters",
+  "lexicon",
+  "example",
+  "regex",
+  "json",
+  "starts",
+  "ends",
+];
+
+/** A feature as it was read, to be made once its options are known. */
+interface ReadFeature {
+  readonly name: string;
+  make(count: number | undefined): Feature;
+}
+
+/**
+ * Reads the short form of a judge.
+ *
+ * Grammar (white space may stand between any two parts):
+ *
+ * ```text
+ * judge    = term { "+" term }
+ * term     = [ number "*" ] atom | atom "*" number
+ * atom     = ( feature | "cycle:" feature "," feature "," feature { "," feature } ) [ options ]
+ * feature  = "length:" range | "characters:" range | "lexicon:" phrase { "|" phrase } | "example"
+ *          | "regex:" ( "/" pattern "/" flags | string ) | "json"
+ *          | "starts:" phrase | "ends:" phrase
+ * range    = whole "-" whole | whole "-" | "-" whole
+ * phrase   = string | word                 word: letters, digits, ' and _
+ * string   = '"' characters '"'            with \" and \\ for " and \
+ * options  = "@" key "=" value { "," key "=" value }
+ * value    = number                        numbers with "/" between them for strengths
+ * ```
+ *
+ * A term without a weight has weight 1, and weights are divided by their sum.
+ *
+ * @throws {SyntaxError} When the text is no judge: what must stand where, and what does.
+ *
+ * @example
+ * ```ts
+ * import { parseJudge } from "./grammar.ts";
+ * import assert from "node:assert/strict";
+ * assert.equal(parseJudge("length:30-60@sharpness=3").id, "length:30-60@sharpness=3,cap=0.95");
+ * assert.throws(() => parseJudge("length:30"), SyntaxError);
+ * ```
+ */
+export function parseJudge(text: string): PreferenceOracle {
+  const reader = createReader(text);
+  const terms: MixtureTerm[] = [];
+  do terms.push(readTerm(reader)); while (reader.take("+"));
+  reader.skip();
+  if (!reader.atEnd()) reader.fail('"+" or the end');
+  return terms.length === 1 ? terms[0]!.oracle : mixtureJudge(terms);
+}
+
+function readTerm(reader: Reader): MixtureTerm {
+  reader.skip();
+  const start = reader.position();
+  const before = reader.match(NUMBER);
+  if (before !== undefined && !reader.take("*")) reader.fail('"*" after a weight');
+  const oracle = readAtom(reader);
+  const after = reader.take("*") ? reader.expect(NUMBER, 'a weight after "*"') : undefined;
+  if (before !== undefined && after !== undefined) {
+    reader.fail("one weight for each judge", start);
+  }
+  const weight = Number(before ?? after ?? 1);
+  if (!(weight > 0)) reader.fail("a positive weight", start);
+  return { oracle, weight };
+}
+
+function readAtom(reader: Reader): PreferenceOracle {
+  reader.skip();
+  const start = reader.position();
+  const name = reader.match(/[a-z]+/y);
+  if (name === "cycle") {
+    if (!reader.take(":")) reader.fail('":" after cycle');
+    const features: ReadFeature[] = [];
+    do features.push(readFeature(reader)); while (reader.take(","));
+    if (features.length < 3) reader.fail("three features or more in a cycle, with commas between");
+    const { strengths, none, ...options } = readOptions(
+      reader,
+      [...SHARED_OPTIONS, "strengths", "none"],
+    );
+    return reader.build(start, () =>
+      cyclicJudge({
+        features: features.map(({ make }) => make(undefined)),
+        ...sharedOptions(options),
+        ...(strengths === undefined ? {} : { strengths }),
+        ...(none === undefined ? {} : { none: none[0]! }),
+      }));
+  }
+  reader.rewind(start);
+  const feature = readFeature(reader);
+  const counted = feature.name === "lexicon" || feature.name === "example";
+  const { count, ...options } = readOptions(
+    reader,
+    counted ? [...SHARED_OPTIONS, "count"] : SHARED_OPTIONS,
+  );
+  return reader.build(start, () => featureJudge(feature.make(count?.[0]), sharedOptions(options)));
+}
+
+const NUMBER = /(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?/y;
+const SHARED_OPTIONS = ["sharpness", "cap", "noise", "seed"];
+
+function readFeature(reader: Reader): ReadFeature {
+  reader.skip();
+  const start = reader.position();
+  const name = reader.match(/[a-z]+/y) ?? "";
+  const argument = (what: string): void => {
+    if (!reader.take(":")) reader.fail(`":" and ${what} after ${name}`);
+    reader.skip();
+  };
+  const made = (feature: (count: number | undefined) => Feature): ReadFeature => {
+    // Made once here, so that an error names the feature's place.
+    reader.build(start, () => feature(undefined));
+    return { name, make: feature };
+  };
+  switch (name) {
+    case "length":
+    case "characters": {
+      argument("a range such as 30-60");
+      const range = readRange(reader);
+      return made(() =>
+        lengthFeature({ ...range, unit: name === "length" ? "words" : "characters" })
+      );
+    }
+    case "lexicon": {
+      argument("a word or phrase");
+      const phrases: string[] = [];
+      do phrases.push(readPhrase(reader)); while (reader.take("|"));
+      return made((count) =>
+        lexiconFeature({ phrases, ...(count === undefined ? {} : { count }) })
+      );
+    }
+    case "example":
+      return made((count) =>
+        lexiconFeature({ phrases: lexicons.example, ...(count === undefined ? {} : { count }) })
+      );
+    case "regex": {
+      argument("a regular expression such as /^a/i");
+      const [source, flags] = readPattern(reader);
+      return made(() => regexFeature(new RegExp(source, flags)));
+    }
+    case "json":
+      return made(jsonFeature);
+    case "starts":
+    case "ends": {
+      argument("a word or phrase");
+      const edge = readPhrase(reader);
+      return made(() => name === "starts" ? startsFeature(edge) : endsFeature(edge));
+    }
+    default:
+      return reader.fail(`one of ${featureNames.join(", ")} or cycle`, start);
+  }
+}
+
+function readRange(reader: Reader): { min?: number; max?: number } {
+  const what = "a range such as 30-60, 30- or -60";
+  const start = reader.position();
+  const min = reader.match(/\d+/y);
+  if (!reader.take("-")) reader.fail(what, start);
+  reader.skip();
+  const max = reader.match(/\d+/y);
+  if (min === undefined && max === undefined) reader.fail(what, start);
+  return {
+    ...(min === undefined ? {} : { min: Number(min) }),
+    ...(max === undefined ? {} : { max: Number(max) }),
+  };
+}
+
+function readPhrase(reader: Reader): string {
+  reader.skip();
+  return readString(reader) ?? reader.expect(/[\p{L}\p{N}_']+/uy, "a word, or a phrase in quotes");
+}
+
+function readString(reader: Reader): string | undefined {
+  const start = reader.position();
+  if (!reader.take('"')) return undefined;
+  const body = reader.match(/(?:[^"\\]|\\["\\])*/y) ?? "";
+  if (reader.match(/\\/y) !== undefined) reader.fail('\\" or \\\\ after a backslash in quotes');
+  if (!reader.takeHere('"')) reader.fail("a closing quote", start);
+  return body.replace(/\\(["\\])/g, "$1");
+}
+
+function readPattern(reader: Reader): [string, string] {
+  const start = reader.position();
+  const quoted = readString(reader);
+  if (quoted !== undefined) return [quoted, ""];
+  const literal = reader.match(/\/(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/y);
+  if (literal === undefined) {
+    return reader.fail('a regular expression between two "/", or in quotes', start);
+  }
+  const end = literal.lastIndexOf("/");
+  return [literal.slice(1, end), literal.slice(end + 1)];
+}
+
+function readOptions(
+  reader: Reader,
+  known: readonly string[],
+): { [key: string]: readonly number[] } {
+  const options: { [key: string]: readonly number[] } = {};
+  if (!reader.take("@")) return options;
+  do {
+    reader.skip();
+    const start = reader.position();
+    const key = reader.match(/[a-z]+/y) ?? "";
+    if (!known.includes(key)) reader.fail(`an option, one of ${known.join(", ")}`, start);
+    if (key in options) reader.fail(`each option once`, start);
+    if (!reader.take("=")) reader.fail(`"=" after ${key}`);
+    const values: number[] = [];
+    do values.push(Number(reader.expect(NUMBER, `a number for ${key}`))); while (
+      key === "strengths" && reader.take("/")
+    );
+    options[key] = values;
+  } while (reader.take(","));
+  return options;
+}
+
+function sharedOptions(options: { [key: string]: readonly number[] }): SharpnessOptions {
+  return Object.fromEntries(Object.entries(options).map(([key, [value]]) => [key, value]));
+}
+
+interface Reader {
+  position(): number;
+  rewind(position: number): void;
+  atEnd(): boolean;
+  /** Passes over white space. */
+  skip(): void;
+  /** Takes a text after white space, if it is there. */
+  take(text: string): boolean;
+  /** Takes a text right here, if it is there. */
+  takeHere(text: string): boolean;
+  /** Takes what a sticky expression matches right here. */
+  match(pattern: RegExp): string | undefined;
+  /** Takes what it matches after white space, or fails. */
+  expect(pattern: RegExp, what: string): string;
+  fail(what: string, position?: number): never;
+  /** What `make` makes; its error becomes one of this place. */
+  build<T>(position: number, make: () => T): T;
+}
+
+function createReader(text: string): Reader {
+  let at = 0;
+  const message = (position: number, reason: string): string =>
+    `Cannot read the judge ${JSON.stringify(text)} as ${reason}`.concat(
+      ` at position ${position + 1}`,
+    );
+  const reader: Reader = {
+    position: () => at,
+    rewind(position) {
+      at = position;
+    },
+    atEnd: () => at >= text.length,
+    skip() {
+      while (/\s/u.test(text.charAt(at))) at++;
+    },
+    take(wanted) {
+      const before = at;
+      reader.skip();
+      if (reader.takeHere(wanted)) return true;
+      at = before;
+      return false;
+    },
+    takeHere(wanted) {
+      if (!text.startsWith(wanted, at)) return false;
+      at += wanted.length;
+      return true;
+    },
+    match(pattern) {
+      pattern.lastIndex = at;
+      const found = pattern.exec(text)?.[0];
+      if (found !== undefined) at += found.length;
+      return found;
+    },
+    expect(pattern, what) {
+      reader.skip();
+      return reader.match(pattern) ?? reader.fail(what);
+    },
+    fail(what, position) {
+      if (position === undefined) {
+        reader.skip();
+        position = at;
+      }
+      const rest = text.slice(position);
+      const found = rest === ""
+        ? "the end"
+        : JSON.stringify(rest.length > 20 ? `${rest.slice(0, 20)}…` : rest);
+      throw new SyntaxError(message(position, `there must be ${what}: ${found}`));
+    },
+    build(position, make) {
+      try {
+        return make();
+      } catch (error) {
+        if (!(error instanceof RangeError || error instanceof SyntaxError)) throw error;
+        const reason = error.message.replace(/^Cannot .*? as /, "");
+        throw new SyntaxError(message(position, reason), { cause: error });
+      }
+    },
+  };
+  return reader;
+}
