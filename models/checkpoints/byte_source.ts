@@ -6,6 +6,7 @@
  */
 
 import type { ReadOptions } from "../../graph/tensor_source.ts";
+import { reasonOf } from "./one_line.ts";
 
 export type { ReadOptions };
 
@@ -184,7 +185,7 @@ export function parseJsonObject(text: string, name: string): Record<string, unkn
     value = JSON.parse(text);
   } catch (error) {
     throw new SyntaxError(
-      `Cannot read ${name} as it must be JSON: ${error instanceof Error ? error.message : error}`,
+      `Cannot read ${name} as it must be JSON: ${reasonOf(error)}`,
     );
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {

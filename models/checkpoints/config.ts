@@ -8,6 +8,7 @@
  */
 
 import type { Gguf, GgufValue } from "./gguf.ts";
+import { oneLine } from "./one_line.ts";
 
 /** Sizes and constants of a model of the Llama family. */
 export interface LlamaConfig {
@@ -294,6 +295,6 @@ function asRecord(value: unknown): Record<string, unknown> {
 
 function show(value: unknown): string {
   if (typeof value === "bigint") return `${value}`;
-  const text = JSON.stringify(value) ?? "none";
+  const text = oneLine(JSON.stringify(value) ?? "none");
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -11,14 +11,17 @@ import { type Encoding, encodings } from "../../graph/encodings.ts";
 import type { TensorSource } from "../../graph/tensor_source.ts";
 import type { ByteSource, ReadOptions } from "./byte_source.ts";
 import { GgufCursor } from "./gguf_cursor.ts";
+import { isPlainName, oneLine } from "./one_line.ts";
 import { elementCount, type Extent, findOverlap, rangedTensor } from "./ranged_tensor.ts";
 
 const MAX_KEYS = 1 << 16;
 const MAX_TENSORS = 1 << 16;
-const MAX_KEY_BYTES = 65_535;
+const MAX_KEY_BYTES = 1024;
 const MAX_NAME_BYTES = 256;
 const MAX_STRING_BYTES = 64 << 20;
 const MAX_ARRAY_ELEMENTS = 1 << 26;
+/** Strings cost more memory than bytes in the file; no vocabulary has as many. */
+const MAX_ARRAY_STRINGS = 1 << 22;
 const MAX_NESTING = 4;
 const MAX_RANK = 4;
 const MAX_ALIGNMENT = 1 << 20;
@@ -97,7 +100,7 @@ const OTHER_TYPES: ReadonlyMap<number, string> = new Map([
  */
 export async function openGguf(file: ByteSource, options: ReadOptions = {}): Promise<Gguf> {
   const fail = (rule: string, found: unknown): never => {
-    throw new SyntaxError(`Cannot read ${file.name} as ${rule}: ${found}`);
+    throw new SyntaxError(oneLine(`Cannot read ${file.name} as ${rule}: ${found}`));
   };
   if (file.size < 24) fail("a GGUF file must have at least 24 bytes", file.size);
   const cursor = new GgufCursor(file, options);
@@ -111,6 +114,7 @@ export async function openGguf(file: ByteSource, options: ReadOptions = {}): Pro
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < keyCount; i++) {
     const key = await cursor.string("a metadata key", MAX_KEY_BYTES);
+    if (!isPlainName(key)) fail("a metadata key must be printable", JSON.stringify(key));
     if (metadata.has(key)) fail("a metadata key must occur once", key);
     const type = await cursor.u32(`the type of ${key}`);
     metadata.set(key, await readValue(cursor, file.name, key, type));
@@ -132,6 +136,7 @@ export async function openGguf(file: ByteSource, options: ReadOptions = {}): Pro
   const descriptions = new Map<string, Description>();
   for (let i = 0; i < tensorCount; i++) {
     const name = await cursor.string("a tensor's name", MAX_NAME_BYTES);
+    if (!isPlainName(name)) fail("a tensor's name must be printable", JSON.stringify(name));
     if (descriptions.has(name)) fail("a tensor's name must occur once", name);
     const rank = await cursor.u32(`the rank of ${name}`);
     if (rank > MAX_RANK) fail(`the rank of ${name} must be at most ${MAX_RANK}`, rank);
@@ -250,7 +255,8 @@ async function readList(
       `Cannot read ${fileName} as the element type of ${key} must be one of GGUF's 0 to 12: ${type}`,
     );
   }
-  const most = Math.min(MAX_ARRAY_ELEMENTS, Math.floor((cursor.remaining - 8) / least));
+  const cap = type === STRING || type === ARRAY ? MAX_ARRAY_STRINGS : MAX_ARRAY_ELEMENTS;
+  const most = Math.min(cap, Math.floor((cursor.remaining - 8) / least));
   const count = await cursor.count(`the number of elements of ${key}`, Math.max(0, most));
   if (type === STRING) {
     const strings: string[] = [];

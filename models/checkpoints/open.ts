@@ -9,6 +9,7 @@ import { createTextCodec, type TextCodec } from "../text/text_codec.ts";
 import { ggufTokenizer } from "../text/gguf_tokenizer.ts";
 import { huggingFaceTokenizer } from "../text/huggingface_tokenizer.ts";
 import { llama2cTokenizer } from "../text/llama2c_tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import { type ByteSource, readJsonObject, type ReadOptions, readText } from "./byte_source.ts";
 import { configFromGguf, configFromHuggingFace, type LlamaConfig } from "./config.ts";
 import { openGguf } from "./gguf.ts";
@@ -109,6 +110,7 @@ async function openGgufCheckpoint(
     metadata,
     text: once(async () => {
       const tokenizer = await ggufTokenizer(gguf.metadata, file.name);
+      requireFits(tokenizer, config);
       return await createTextCodec(tokenizer, {
         eosTokenIds: config.eosTokenIds,
         template: typeof template === "string" ? template : undefined,
@@ -146,6 +148,7 @@ async function openHuggingFace(
         ? await readText(templateFile, { ...options, maxBytes: MAX_JSON_BYTES })
         : templateIn(tokenizerConfig);
       const tokenizer = await huggingFaceTokenizer(description, tokenizerConfig);
+      requireFits(tokenizer, config);
       return await createTextCodec(tokenizer, { eosTokenIds: config.eosTokenIds, template });
     }),
   };
@@ -223,6 +226,15 @@ function selectTensors(
     }
   }
   return selected;
+}
+
+/** Ids beyond the embedding would read past its end. */
+function requireFits(tokenizer: Tokenizer, config: LlamaConfig): void {
+  if (tokenizer.vocabSize > config.vocabSize) {
+    throw new RangeError(
+      `Cannot open the tokenizer as its tokens must be at most the model's ${config.vocabSize}: ${tokenizer.vocabSize}`,
+    );
+  }
 }
 
 /** Runs at most once at a time; a failure may be tried again. */

@@ -14,6 +14,7 @@ import {
   readJsonObject,
   type ReadOptions,
 } from "./byte_source.ts";
+import { isPlainName, oneLine } from "./one_line.ts";
 import { elementCount, type Extent, findOverlap, rangedTensor } from "./ranged_tensor.ts";
 
 /** Longest header read, as in the reference implementation. */
@@ -72,7 +73,7 @@ export async function openSafetensors(
   options: ReadOptions = {},
 ): Promise<Safetensors> {
   const fail = (rule: string, found: unknown): never => {
-    throw new SyntaxError(`Cannot read ${file.name} as ${rule}: ${found}`);
+    throw new SyntaxError(oneLine(`Cannot read ${file.name} as ${rule}: ${found}`));
   };
   if (file.size < 8) fail("a safetensors file must have at least 8 bytes", file.size);
   const lengthBytes = await file.read(0, 8, options);
@@ -104,6 +105,7 @@ export async function openSafetensors(
       }
       continue;
     }
+    if (!isPlainName(name)) fail("a tensor's name must be printable", JSON.stringify(name));
     const { dtype, shape, data_offsets: offsets } = asRecord(entry);
     if (!isSizes(shape)) fail(`the shape of ${name} must be a list of sizes`, show(shape));
     if (!isSizes(offsets) || offsets.length !== 2) {
@@ -180,9 +182,11 @@ export async function openShardedSafetensors(
   const tensors = new Map<string, TensorSource>();
   const others = new Map<string, string>();
   for (const [name, shardName] of weightMap) {
-    if (typeof shardName !== "string") {
+    if (typeof shardName !== "string" || !isPlainName(shardName) || !isPlainName(name)) {
       throw new SyntaxError(
-        `Cannot read ${indexName} as weight_map must name a file for ${name}: ${show(shardName)}`,
+        `Cannot read ${indexName} as weight_map must name a file for each tensor: ${
+          show(shardName)
+        } for ${show(name)}`,
       );
     }
     let shard = shards.get(shardName);

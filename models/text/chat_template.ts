@@ -4,6 +4,7 @@
  * @module
  */
 
+import { oneLine, reasonOf } from "../checkpoints/one_line.ts";
 import { loadJinja } from "./_deps.ts";
 
 /** One turn of a conversation. */
@@ -49,7 +50,7 @@ export async function parseChatTemplate(source: string): Promise<ChatTemplate> {
     template = new Template(source);
   } catch (error) {
     throw new SyntaxError(
-      `Cannot parse the chat template as it must be valid Jinja: ${reason(error)}`,
+      `Cannot parse the chat template as it must be valid Jinja: ${reasonOf(error)}`,
     );
   }
   return {
@@ -64,8 +65,8 @@ export async function parseChatTemplate(source: string): Promise<ChatTemplate> {
       } catch (error) {
         throw new RangeError(
           `Cannot render the chat template as it must accept the roles ${
-            messages.map(({ role }) => role).join(", ")
-          }: ${reason(error)}`,
+            oneLine(messages.map(({ role }) => role).join(", "))
+          }: ${reasonOf(error)}`,
         );
       }
     },
@@ -91,8 +92,4 @@ export async function renderChat(
   options: RenderOptions,
 ): Promise<string> {
   return (await parseChatTemplate(source)).render(messages, options);
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

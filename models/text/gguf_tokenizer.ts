@@ -12,6 +12,7 @@
  */
 
 import type { GgufValue } from "../checkpoints/gguf.ts";
+import { oneLine } from "../checkpoints/one_line.ts";
 import {
   GPT2_SPLIT,
   huggingFaceTokenizer,
@@ -87,7 +88,9 @@ export async function ggufTokenizer(
     if (value === undefined) return undefined;
     if (typeof value !== "number" || tokens[value] === undefined) {
       throw new RangeError(
-        `Cannot read ${where} as ${key} must be one of its ${tokens.length} tokens: ${value}`,
+        `Cannot read ${where} as ${key} must be one of its ${tokens.length} tokens: ${
+          oneLine(String(value))
+        }`,
       );
     }
     return value;
@@ -95,7 +98,9 @@ export async function ggufTokenizer(
   const flag = (key: string, otherwise: boolean): boolean => {
     const value = metadata.get(key) ?? otherwise;
     if (typeof value !== "boolean") {
-      throw new TypeError(`Cannot read ${where} as ${key} must be a boolean: ${value}`);
+      throw new TypeError(
+        `Cannot read ${where} as ${key} must be a boolean: ${oneLine(String(value))}`,
+      );
     }
     return value;
   };
@@ -132,7 +137,7 @@ export async function ggufTokenizer(
         throw new RangeError(
           `Cannot read ${where} as tokenizer.ggml.pre must be one of ${
             [...PRE_RULES.keys()].join(", ")
-          }: ${pre ?? "none"}`,
+          }: ${oneLine(String(pre ?? "none"))}`,
         );
       }
       const json = byteLevelJson({
@@ -150,7 +155,9 @@ export async function ggufTokenizer(
     }
     default:
       throw new RangeError(
-        `Cannot read ${where} as tokenizer.ggml.model must be gpt2 or llama: ${model ?? "none"}`,
+        `Cannot read ${where} as tokenizer.ggml.model must be gpt2 or llama: ${
+          oneLine(String(model ?? "none"))
+        }`,
       );
   }
 }

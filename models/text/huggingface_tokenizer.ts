@@ -5,6 +5,7 @@
  */
 
 import { type HuggingFaceTokenizer, loadTokenizers } from "./_deps.ts";
+import { reasonOf } from "../checkpoints/one_line.ts";
 import { checkIds, type Tokenizer } from "./tokenizer.ts";
 
 /** A parsed `tokenizer.json` or `tokenizer_config.json`. */
@@ -47,9 +48,7 @@ export async function huggingFaceTokenizer(
       }, { clean_up_tokenization_spaces: false });
     } catch (error) {
       throw new SyntaxError(
-        `Cannot read ${where} as it must describe a tokenizer: ${
-          error instanceof Error ? error.message : error
-        }`,
+        `Cannot read ${where} as it must describe a tokenizer: ${reasonOf(error)}`,
       );
     }
   };
@@ -206,7 +205,9 @@ function unicodePreTokenizer(step: unknown, where: string): unknown {
       const behavior = rest["behavior"];
       if (behavior !== "Isolated" && behavior !== "Removed") {
         throw new RangeError(
-          `Cannot read ${where} as a Split step must isolate or remove its matches: ${behavior}`,
+          `Cannot read ${where} as a Split step must isolate or remove its matches: ${
+            reasonOf(behavior)
+          }`,
         );
       }
       return step;

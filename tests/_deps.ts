@@ -1,0 +1,7 @@
+/**
+ * Packages that tests use, each pinned once.
+ *
+ * @module
+ */
+
+export { default as fc } from "npm:fast-check@4.10.2";
