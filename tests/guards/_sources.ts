@@ -43,7 +43,7 @@ export async function sourceFiles(): Promise<SourceFile[]> {
 
 /** Strings, template literals, regular expressions after an operator, and comments. */
 const TOKEN =
-  /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\[^]|[^`\\])*`|(?<=[(,=:[!&|?{};]\s*)\/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n])+\/|\/\/[^\n]*|\/\*[^]*?\*\//g;
+  /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\[^]|[^`\\])*`|(?<=[(,=>:[!&|?{};]\s*)\/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n])+\/|\/\/[^\n]*|\/\*[^]*?\*\//g;
 
 function isComment(token: string): boolean {
   return token.startsWith("//") || token.startsWith("/*");
