@@ -155,8 +155,9 @@ export interface CompositeAttributes {
    * Causal attention over a cache of fixed capacity C. Operands query [B, T, H, D], new key and value
    * [B, T, Hkv, D], cached keys and values [B, Hkv, C, D], past int32 [B] (tokens of a row already in
    * the cache), count int32 [B] (new tokens of a row that are real, 1 ≤ count ≤ T). New token i of a
-   * row stands at position past + i. Results: output [B, T, H, D] (rows beyond count are undefined),
-   * updated keys, updated values. Either T = 1 or past = 0 in every row. No gradient.
+   * row stands at position past + i. Results: output [B, T, H, D] (rows at or beyond count are
+   * undefined), updated keys, updated values (cells at or beyond past + count are undefined, but
+   * finite). Either T = 1 or past = 0 in every row. No gradient.
    */
   cachedAttention: { readonly scale: number; readonly window?: number };
 }
