@@ -18,7 +18,7 @@ import type {
   Update,
   Value,
 } from "./program.ts";
-import { shapeRules } from "./shape_rules.ts";
+import { checkShape, shapeRules } from "./shape_rules.ts";
 
 /** Optional operands of {@linkcode ProgramBuilder.attention}. */
 export interface AttentionOptions {
@@ -60,7 +60,8 @@ export class ProgramBuilder {
     return this.#equations;
   }
 
-  #value(dtype: DType, shape: Shape): Value {
+  #value(what: string, dtype: DType, shape: Shape): Value {
+    checkShape(what, shape);
     return { id: this.#nextId++, dtype, shape };
   }
 
@@ -69,7 +70,7 @@ export class ProgramBuilder {
     if (this.#inputs.some((input) => input.name === name)) {
       throw new TypeError(`Cannot add the input as its name must be new: ${name}`);
     }
-    const value = this.#value(dtype, shape);
+    const value = this.#value(`add the input ${name}`, dtype, shape);
     this.#inputs.push({ name, value });
     return value;
   }
@@ -86,7 +87,7 @@ export class ProgramBuilder {
       }
       return known.value;
     }
-    const value = this.#value("float32", shape);
+    const value = this.#value(`add the parameter ${scope}/${name}`, "float32", shape);
     this.#parameters.push({ scope, name, value });
     return value;
   }
@@ -138,7 +139,9 @@ export class ProgramBuilder {
     attributes: Attributes[P],
   ): readonly Value[] {
     const types = shapeRules[primitive](operands, attributes);
-    const results = types.map(({ dtype, shape }) => this.#value(dtype, shape));
+    const results = types.map(({ dtype, shape }) =>
+      this.#value(`apply ${primitive}`, dtype, shape)
+    );
     this.#equations.push(
       { primitive, operands: [...operands], attributes, results } as unknown as Equation,
     );

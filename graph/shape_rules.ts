@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Dim, elementCount, equalShapes, formatShape, type Shape } from "./dim.ts";
+import { type Dim, elementCount, equalShapes, formatShape, product, type Shape } from "./dim.ts";
 import type { Attributes, DType, Primitive, TensorType } from "./program.ts";
 
 /** Types of the results; throws where the operands do not fit. */
@@ -49,8 +49,36 @@ export function broadcastShapes(what: string, ...shapes: Shape[]): Shape {
   return result;
 }
 
+/**
+ * Checks that a shape has at most 4 axes, each a positive integer or a canonical product of names.
+ *
+ * @param what What is done, for the message: `Cannot <what> as …`.
+ * @throws {TypeError} When it has not.
+ */
+export function checkShape(what: string, shape: Shape): void {
+  if (shape.length > 4) {
+    throw new TypeError(
+      `Cannot ${what} as a tensor must have at most 4 axes: ${formatShape(shape)}`,
+    );
+  }
+  for (const dim of shape) {
+    if (typeof dim === "number" && !(Number.isSafeInteger(dim) && dim > 0)) {
+      throw new TypeError(
+        `Cannot ${what} as each axis must have a positive size: ${formatShape(shape)}`,
+      );
+    }
+    if (typeof dim === "string" && (dim !== product(dim) || !DIM.test(dim))) {
+      throw new TypeError(
+        `Cannot ${what} as a named axis must be a sorted product such as 4*batch*time: ${dim}`,
+      );
+    }
+  }
+}
+
+const DIM = /^([1-9][0-9]*\*)?[A-Za-z_][A-Za-z0-9_]*(\*[A-Za-z_][A-Za-z0-9_]*)*$/;
+
 function checkRank(what: string, shape: Shape): Shape {
-  if (shape.length > 4) fail(what, "a tensor has at most 4 axes", formatShape(shape));
+  checkShape(`apply ${what}`, shape);
   return shape;
 }
 
@@ -111,11 +139,18 @@ const reduction = (what: Primitive) =>
   arity(what, operands, 1);
   const shape = demand(what, operands, 0, "float32");
   for (const axis of axes) axisOf(what, shape, axis);
+  if (new Set(axes).size !== axes.length) fail(what, "an axis must occur once", `[${axes}]`);
   const result = keepDims
     ? shape.map((dim, axis) => axes.includes(axis) ? 1 : dim)
     : shape.filter((_, axis) => !axes.includes(axis));
   return [{ dtype: "float32", shape: result }];
 };
+
+function checkWindow(what: string, window: number | undefined): void {
+  if (window !== undefined && !(Number.isInteger(window) && window > 0)) {
+    fail(what, "the window must be a positive integer", `${window}`);
+  }
+}
 
 function attentionHeads(what: string, query: Shape, key: Shape): void {
   const [heads, keyHeads] = [query[2], key[2]];
@@ -216,7 +251,7 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
     arity("slice", operands, 1);
     const { dtype, shape } = at(operands, 0);
     const size = fixedAxis("slice", shape, axis);
-    if (!(0 <= start && start < end && end <= size)) {
+    if (!Number.isInteger(start + end) || !(0 <= start && start < end && end <= size)) {
       fail("slice", `0 ≤ start < end ≤ ${size} must hold`, `${start} and ${end}`);
     }
     return [{ dtype, shape: shape.map((dim, index) => index === axis ? end - start : dim) }];
@@ -225,8 +260,8 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
     arity("pad", operands, 1);
     const { dtype, shape } = at(operands, 0);
     const size = fixedAxis("pad", shape, axis);
-    if (before < 0 || after < 0) {
-      fail("pad", "padding must not be negative", `${before} and ${after}`);
+    if (!Number.isInteger(before + after) || before < 0 || after < 0) {
+      fail("pad", "padding must be integers from 0", `${before} and ${after}`);
     }
     return [{
       dtype,
@@ -249,7 +284,11 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
   },
   reduceSum: reduction("reduceSum"),
   reduceMax: reduction("reduceMax"),
-  softmax: unary("softmax"),
+  softmax(operands) {
+    const [type] = unary("softmax")(operands) as [TensorType];
+    axisOf("softmax", type.shape, type.shape.length - 1);
+    return [type];
+  },
   logSumExp(operands) {
     arity("logSumExp", operands, 1);
     const shape = demand("logSumExp", operands, 0, "float32");
@@ -281,7 +320,8 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
     const values = demand("scatterAdd", operands, 0, "float32");
     const indices = demand("scatterAdd", operands, 1, "int32");
     demandShape("scatterAdd", "the indices", indices, values.slice(0, indices.length));
-    return [{ dtype: "float32", shape: [size, ...values.slice(indices.length)] }];
+    const shape = [size, ...values.slice(indices.length)];
+    return [{ dtype: "float32", shape: checkRank("scatterAdd", shape) }];
   },
   rmsNorm(operands) {
     arity("rmsNorm", operands, 2);
@@ -336,6 +376,7 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
     const x = demand("linear", operands, 0, "float32");
     const weight = demand("linear", operands, 1, "float32");
     const [outputs, inputs] = weight;
+    if (x.length < 2) fail("linear", "x must have 2 axes or more", formatShape(x));
     if (weight.length !== 2 || inputs !== x.at(-1)) {
       fail("linear", "the weight must have the shape [O, I] for x [..., I]", describe(operands));
     }
@@ -369,6 +410,7 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
   },
   attention(operands, { mask, lengths, bias }) {
     const tree = mask.kind === "tree";
+    if (mask.kind === "causal") checkWindow("attention", mask.window);
     arity("attention", operands, 3 + (lengths ? 1 : 0) + (tree ? 2 : 0) + (bias ? 1 : 0));
     const query = demand("attention", operands, 0, "float32");
     const key = demand("attention", operands, 1, "float32");
@@ -399,7 +441,8 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
     }
     return [{ dtype: "float32", shape: query }];
   },
-  cachedAttention(operands) {
+  cachedAttention(operands, { window }) {
+    checkWindow("cachedAttention", window);
     arity("cachedAttention", operands, 7);
     const query = demand("cachedAttention", operands, 0, "float32");
     const key = demand("cachedAttention", operands, 1, "float32");
