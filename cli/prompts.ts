@@ -65,12 +65,8 @@ export async function readPrompts(
  * @throws {TypeError} When the column is missing or holds neither text nor messages.
  * @throws {RangeError} When the prompt is empty or ends with the assistant's turn.
  */
-export function toPrompt({ where, fields }: TableRecord, column = "prompt"): Prompt {
-  const value = Object.hasOwn(fields, column)
-    ? fields[column]
-    : column === "prompt" && Object.keys(fields).join() === "text"
-    ? fields.text // a line of a text file
-    : undefined;
+export function toPrompt({ where, fields, text }: TableRecord, column = "prompt"): Prompt {
+  const value = text ?? (Object.hasOwn(fields, column) ? fields[column] : undefined);
   if (value === undefined || value === null) {
     throw new TypeError(
       `Cannot read ${where} as it must have a ${column}: it has ${

@@ -10,8 +10,9 @@ import { fileError, oneLine } from "./errors.ts";
 /** A record with where it stands, such as `prompts.jsonl:3`, for messages. */
 export interface TableRecord {
   readonly where: string;
-  /** Its fields; one field `text` for a line of a text file. */
   readonly fields: Readonly<Record<string, unknown>>;
+  /** The record itself where it is nothing but a text: a line of a text file. */
+  readonly text?: string;
 }
 
 /** Endings of the files that {@linkcode readTable} reads. */
@@ -44,7 +45,7 @@ export async function* readTable(
     case ".ndjson":
       return yield* jsonLines(fileLines(path));
     case ".txt":
-      for await (const { text, where } of fileLines(path)) yield { where, fields: { text } };
+      for await (const { text, where } of fileLines(path)) yield { where, fields: {}, text };
       return;
     case ".json":
       return yield* jsonArray(path);
@@ -129,7 +130,8 @@ async function* jsonArray(path: string): AsyncGenerator<TableRecord> {
   }
   for (const [index, item] of value.entries()) {
     const where = `${path}: item ${index + 1}`;
-    yield { where, fields: typeof item === "string" ? { text: item } : asFields(item, where) };
+    if (typeof item === "string") yield { where, fields: {}, text: item };
+    else yield { where, fields: asFields(item, where) };
   }
 }
 

@@ -18,7 +18,7 @@ import { loadJudge } from "../load_judge.ts";
 import { loadBackend, loadCheckpoint, loadModel } from "../load_model.ts";
 import { checkPromptLengths } from "../load_policy.ts";
 import { parseConfig, resolveValues, toConfig } from "../options/parse.ts";
-import type { SomeValues, Values } from "../options/spec.ts";
+import { flagName, type SomeValues, type Values } from "../options/spec.ts";
 import { presets, trainOptions } from "../options/tables.ts";
 import { byteSize, duration, peakMemory, type Progress, textTable } from "../progress.ts";
 import { promptsDigest, readPrompts } from "../prompts.ts";
@@ -137,12 +137,10 @@ function threadsOf(values: TrainValues): number {
 }
 
 function presetsHelp(): string {
-  const lines = Object.entries(presets).map(([name, values]) =>
-    `  ${name.padEnd(8)}${
-      Object.entries(toConfig(trainOptions, values as Values<Options>))
-        .map(([key, value]) => `${key.replaceAll("_", "-")} ${value}`).join(", ")
-    }`
-  );
+  const lines = Object.entries(presets).flatMap(([name, values]) => [
+    `  --preset ${name}`,
+    ...Object.entries(values).map(([key, value]) => `    ${flagName(key)} ${value}`),
+  ]);
   return `Presets:\n${lines.join("\n")}`;
 }
 
