@@ -61,9 +61,9 @@ export function fileJournal(folder: string): FileJournal {
     },
     append: async (name, key, record) =>
       (await list(join(path, `${checkedName(name)}.jsonl`))).append(key, record),
-    read: (name) => readBlob(join(path, checkedName(name))),
-    write: (name, bytes) => writeBlob(join(path, checkedName(name)), bytes),
-    remove: (name) => removeBlob(join(path, checkedName(name))),
+    read: async (name) => await readBlob(join(path, checkedName(name))),
+    write: async (name, bytes) => await writeBlob(join(path, checkedName(name)), bytes),
+    remove: async (name) => await removeBlob(join(path, checkedName(name))),
     within: (name) => at(join(path, checkedName(name))),
   });
 
