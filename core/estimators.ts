@@ -35,6 +35,8 @@ export interface EstimateWinRatesOptions {
 export interface WinRates {
   /** P̂(y_k ≻ π_t | x) in [0, 1]; NaN where the response was dropped. */
   readonly winRates: Float64Array;
+  /** The table they are means of, as {@linkcode estimatePreferences} gives it. */
+  readonly preferences: Float64Array;
   /** Responses dropped, because they were compared with no other. */
   readonly dropped: number;
 }
@@ -67,11 +69,59 @@ export function estimateWinRates(
   judgement: Judgement,
   options: EstimateWinRatesOptions = {},
 ): WinRates {
-  const { estimator = "matrix", selfTerm = "include", preferenceTemperature, weights } = options;
+  const { selfTerm = "include", weights } = options;
   const { size, mask } = judgement;
-  if (preferenceTemperature !== undefined && !(preferenceTemperature > 0)) {
+  const preferences = estimatePreferences(judgement, options);
+  const winRates = new Float64Array(size).fill(NaN);
+  let dropped = 0;
+  for (let i = 0; i < size; i++) {
+    let sum = 0, total = 0, others = 0;
+    for (let j = 0; j < size; j++) {
+      if (mask[i * size + j] !== 1 || (i === j && selfTerm === "exclude")) continue;
+      const weight = weights === undefined ? 1 : weights[j]!;
+      sum += weight * preferences[i * size + j]!;
+      total += weight;
+      if (i !== j) others++;
+    }
+    if (others > 0 && total > 0) winRates[i] = sum / total;
+    else dropped++;
+  }
+  return { winRates, preferences, dropped };
+}
+
+/**
+ * The table an estimator takes means of.
+ *
+ * @returns P_ij at i·K + j, ½ on the diagonal, NaN where masked.
+ * @throws {TypeError} When logits are needed and the judgement has none.
+ * @throws {RangeError} When the temperature is not positive, or weights are not K numbers ≥ 0.
+ *
+ * @example
+ * ```ts
+ * import { estimatePreferences } from "./estimators.ts";
+ * import assert from "node:assert/strict";
+ * // A perfect cycle in the judge's logits: y1 ≻ y2 ≻ y3 ≻ y1.
+ * const judgement = {
+ *   size: 3,
+ *   preferences: new Float64Array(9).fill(0.5),
+ *   mask: new Uint8Array(9).fill(1),
+ *   logits: Float64Array.of(0, 1, 0, 0, 0, 1, 1, 0, 0),
+ * };
+ * const scores = estimatePreferences(judgement, { estimator: "scores" });
+ * assert.deepEqual([...scores], new Array(9).fill(0.5));
+ * const matrix = estimatePreferences(judgement, { preferenceTemperature: 1 });
+ * assert.ok(Math.abs(matrix[1]! - Math.E / (Math.E + 1)) < 1e-12);
+ * ```
+ */
+export function estimatePreferences(
+  judgement: Judgement,
+  options: Omit<EstimateWinRatesOptions, "selfTerm"> = {},
+): Float64Array {
+  const { estimator = "matrix", preferenceTemperature: temperature, weights } = options;
+  const { size, mask, logits } = judgement;
+  if (temperature !== undefined && !(temperature > 0)) {
     throw new RangeError(
-      `Cannot estimate win rates as the preference temperature must be positive: ${preferenceTemperature}`,
+      `Cannot estimate win rates as the preference temperature must be positive: ${temperature}`,
     );
   }
   if (
@@ -82,33 +132,7 @@ export function estimateWinRates(
       `Cannot estimate win rates as there must be ${size} weights, finite and not negative: ${weights}`,
     );
   }
-  const cell = preferenceCells(judgement, estimator, preferenceTemperature, weights);
-  const winRates = new Float64Array(size).fill(NaN);
-  let dropped = 0;
-  for (let i = 0; i < size; i++) {
-    let sum = 0, total = 0, others = 0;
-    for (let j = 0; j < size; j++) {
-      if (mask[i * size + j] !== 1 || (i === j && selfTerm === "exclude")) continue;
-      const weight = weights === undefined ? 1 : weights[j]!;
-      sum += weight * (i === j ? 0.5 : cell(i, j));
-      total += weight;
-      if (i !== j) others++;
-    }
-    if (others > 0 && total > 0) winRates[i] = sum / total;
-    else dropped++;
-  }
-  return { winRates, dropped };
-}
-
-function preferenceCells(
-  { size, preferences, mask, logits }: Judgement,
-  estimator: Estimator,
-  temperature: number | undefined,
-  weights: readonly number[] | undefined,
-): (i: number, j: number) => number {
-  if (estimator === "matrix" && temperature === undefined) {
-    return (i, j) => preferences[i * size + j]!;
-  }
+  if (estimator === "matrix" && temperature === undefined) return judgement.preferences.slice();
   if (logits === undefined) {
     const what = estimator === "scores"
       ? 'use the estimator "scores"'
@@ -118,12 +142,21 @@ function preferenceCells(
         `estimator "matrix" without a temperature`,
     );
   }
+  const table = new Float64Array(size * size).fill(NaN);
+  const fill = (logit: (i: number, j: number) => number): Float64Array => {
+    for (let i = 0; i < size; i++) {
+      for (let j = 0; j < size; j++) {
+        if (mask[i * size + j] !== 1) continue;
+        table[i * size + j] = i === j ? 0.5 : sigmoid(logit(i, j) / (temperature ?? 1));
+      }
+    }
+    return table;
+  };
   const difference = (i: number, j: number): number =>
     i === j ? 0 : logits[i * size + j]! - logits[j * size + i]!;
-  const scale = temperature ?? 1;
   switch (estimator) {
     case "matrix":
-      return (i, j) => sigmoid(difference(i, j) / scale);
+      return fill(difference);
     case "scores": {
       const scores = new Float64Array(size); // [K]
       for (let i = 0; i < size; i++) {
@@ -136,7 +169,7 @@ function preferenceCells(
         }
         scores[i] = total > 0 ? sum / total : 0;
       }
-      return (i, j) => sigmoid((scores[i]! - scores[j]!) / scale);
+      return fill((i, j) => scores[i]! - scores[j]!);
     }
     default:
       return estimator satisfies never;

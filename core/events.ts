@@ -75,6 +75,8 @@ export type SelfPlayEvent<P extends Policy = Policy> =
     readonly iteration: number;
     readonly sampled: Sampled;
     readonly judgement: Judgement;
+    /** The estimator's table P_ij at i·K + j, which win rates are means of; NaN where masked. */
+    readonly preferences: Float64Array;
     /** P̂ of each response; NaN where dropped. */
     readonly winRates: Float64Array;
     /** Indexes of the responses that train; of a pair the chosen first. Empty when tied or dropped. */

@@ -299,7 +299,7 @@ async function* judgeGroups<P extends Policy>(
     const weights = sampled.weights;
     const weighted = weights === undefined ? {} : { weights };
     const estimated = estimateWinRates(judgement, { ...estimatorOptions(options), ...weighted });
-    const { winRates } = estimated;
+    const { winRates, preferences } = estimated;
     const selected = select(winRates, options.selection);
     statistics.add(judgement, estimated, selected);
     const { indexes } = selected;
@@ -328,6 +328,7 @@ async function* judgeGroups<P extends Policy>(
       iteration,
       sampled,
       judgement,
+      preferences,
       winRates,
       selected: indexes,
       ...(group === undefined ? {} : { group }),

@@ -38,7 +38,11 @@ export interface GroupStatistics {
 
 /** Adds up {@linkcode GroupStatistics} group by group. */
 export interface StatisticsAccumulator {
-  add(judgement: Judgement, winRates: WinRates, selected: Selected): void;
+  add(
+    judgement: Judgement,
+    winRates: Pick<WinRates, "winRates" | "dropped">,
+    selected: Selected,
+  ): void;
   result(): GroupStatistics;
 }
 
