@@ -104,10 +104,15 @@ export const shaping: Lowerings<Shaping> = {
     graph.node("Softmax", operands, { results, attributes: { axis: -1 } });
   },
   logSumExp(graph, { operands: [x] }, { operands, results }) {
-    graph.node("ReduceLogSumExp", [operands[0]!, graph.int64([x!.shape.length - 1])], {
-      results,
+    // ReduceLogSumExp runs on one thread and calls exp one element at a time: 7 ns each against 1 ns.
+    const axis = graph.int64([x!.shape.length - 1]);
+    const largest = graph.node("ReduceMax", [operands[0]!, axis], { attributes: { keepdims: 1 } });
+    const shifted = graph.node("Sub", [operands[0]!, largest]);
+    const sum = graph.node("ReduceSum", [graph.node("Exp", [shifted]), axis], {
       attributes: { keepdims: 0 },
     });
+    const flat = graph.node("Squeeze", [largest, axis]);
+    graph.node("Add", [graph.node("Log", [sum]), flat], { results });
   },
   gather(graph, _, { operands, results }) {
     graph.node("Gather", operands, { results, attributes: { axis: 0 } });
