@@ -105,14 +105,12 @@ export function chooseToken(logits: Logits, options: ChoiceOptions, random: numb
   if (temperature === 0) return argmax(values);
   if (topP >= 1 && topK <= 0 && minP <= 0) {
     let left = random;
-    let last = 0;
     for (let i = 0; i < values.length; i++) {
-      const probability = Math.exp(values[i]! / temperature - temperedLogNormalizer);
-      if (probability > 0) last = i;
-      left -= probability;
+      left -= Math.exp(values[i]! / temperature - temperedLogNormalizer);
       if (left < 0) return i;
     }
-    return last; // rounding left a sliver beyond the last token
+    // Rounding left a sliver beyond the last token; it is too wide for any but a likely one.
+    return argmax(values);
   }
 
   const { ids, probabilities } = likelyTokens(logits, options);
