@@ -17,7 +17,9 @@ import type { TensorSource } from "./tensor_source.ts";
 
 /** A tensor on the host, row-major. `bool` values travel as int32 0 and 1. */
 export interface HostTensor {
+  /** Sizes, outermost axis first. */
   readonly shape: readonly number[];
+  /** Elements; their number is the product of the shape. */
   readonly data: Float32Array | Int32Array;
 }
 
@@ -29,7 +31,9 @@ export type StoreEntry = TensorSource | {
 
 /** Progress of a long step, in units named by the caller. */
 export interface Progress {
+  /** Units done so far. */
   readonly done: number;
+  /** Units in all. */
   readonly total: number;
 }
 
@@ -37,6 +41,7 @@ export interface Progress {
 export interface CreateStoreOptions {
   /** Called as bytes arrive. */
   readonly onProgress?: (progress: Progress) => void;
+  /** Ends the creation with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -62,6 +67,7 @@ export interface Store {
     from: Store,
     rows: readonly { readonly from: number; readonly to: number }[],
   ): Promise<void>;
+  /** Frees its memory; what is used after it is refused. */
   dispose(): Promise<void>;
 }
 
@@ -72,11 +78,13 @@ export interface CompileOptions {
    * pack them; they are not given again to `bind`.
    */
   readonly constants?: Readonly<Record<string, Store>>;
+  /** Ends the compilation with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /** Options of {@linkcode BoundExecutable.run}. */
 export interface RunOptions {
+  /** Ends the run with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -97,6 +105,7 @@ export interface BoundExecutable {
 
 /** A compiled program. */
 export interface Executable {
+  /** The program as it was given. */
   readonly program: Program;
   /**
    * Chooses the store of each scope that is not constant.
@@ -104,6 +113,7 @@ export interface Executable {
    * @throws {TypeError} When a scope is missing, or a stored tensor's shape does not fit.
    */
   bind(stores?: Readonly<Record<string, Store>>): BoundExecutable;
+  /** Frees what was compiled; runs after it are refused. */
   dispose(): Promise<void>;
 }
 
@@ -123,10 +133,15 @@ export interface Backend {
   readonly device: string;
   /** Versions of what computes, for the record of a run. */
   readonly versions: Readonly<Record<string, string>>;
+  /** What the device can hold. */
   readonly limits: BackendLimits;
   /** Puts tensors on the device, streaming each from its source. */
   createStore(entries: readonly StoreEntry[], options?: CreateStoreOptions): Promise<Store>;
-  /** @throws {TypeError} When the program holds something the backend cannot run. */
+  /**
+   * Makes a program ready to run.
+   *
+   * @throws {TypeError} When the program holds something the backend cannot run.
+   */
   compile(program: Program, options?: CompileOptions): Promise<Executable>;
   /** Frees everything the backend holds. */
   dispose(): Promise<void>;

@@ -22,7 +22,9 @@ import { checkShape, shapeRules } from "./shape_rules.ts";
 
 /** Optional operands of {@linkcode ProgramBuilder.attention}. */
 export interface AttentionOptions {
+  /** Factor of the scores, often 1/√D. */
   readonly scale: number;
+  /** Which positions a query sees. */
   readonly mask: Mask;
   /** int32 [B]: positions at or beyond a row's length are invisible. */
   readonly lengths?: Value;
@@ -36,7 +38,9 @@ export interface AttentionOptions {
 
 /** Optional operands of {@linkcode ProgramBuilder.linear}. */
 export interface LinearOptions {
+  /** [O] */
   readonly bias?: Value;
+  /** A [r, I] and B [O, r]; the pair adds scale · (x Aᵀ) Bᵀ. */
   readonly lora?: { readonly a: Value; readonly b: Value; readonly scale: number };
 }
 
@@ -50,7 +54,11 @@ export class ProgramBuilder {
   readonly #outputs: Output[] = [];
   #nextId = 0;
 
-  /** @param name Name of the program, for messages and profiles. */
+  /**
+   * Starts an empty program.
+   *
+   * @param name Name of the program, for messages and profiles.
+   */
   constructor(name: string) {
     this.#name = name;
   }

@@ -6,7 +6,9 @@
 
 /** A dense tensor, row-major; integers and truth values are numbers too. */
 export interface Float64Tensor {
+  /** Sizes, outermost axis first. */
   readonly shape: readonly number[];
+  /** Elements; their number is the product of the shape. */
   readonly data: Float64Array;
 }
 

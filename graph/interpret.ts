@@ -13,7 +13,9 @@ import type { Attributes, Parameter, Program, SimplePrimitive, Value } from "./p
 
 /** A tensor given to the interpreter: row-major numbers. */
 export interface GivenTensor {
+  /** Sizes, outermost axis first. */
   readonly shape: readonly number[];
+  /** Elements; their number is the product of the shape. */
   readonly data: ArrayLike<number>;
 }
 

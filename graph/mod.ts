@@ -27,3 +27,4 @@ export * from "./shape_rules.ts";
 export * from "./simplify.ts";
 export * from "./tensor_source.ts";
 export * from "./text.ts";
+export type { Contribution, VjpContext, VjpRule } from "./vjp.ts";

@@ -15,12 +15,15 @@ export type DType = "float32" | "int32" | "bool";
 
 /** Type of a value: element type and shape. */
 export interface TensorType {
+  /** Element type. */
   readonly dtype: DType;
+  /** Sizes or names of sizes, outermost axis first. */
   readonly shape: Shape;
 }
 
 /** A value of a program, defined once: an input, a parameter or a result of an equation. */
 export interface Value extends TensorType {
+  /** Unique in its program. */
   readonly id: number;
 }
 
@@ -52,39 +55,61 @@ export interface SimpleAttributes {
   };
   /** int32 tensor whose elements are their index along `axis`. */
   iota: { readonly shape: Shape; readonly axis: number };
+  /** −x */
   neg: None;
+  /** |x| */
   abs: None;
+  /** eˣ */
   exp: None;
+  /** Natural logarithm. */
   log: None;
+  /** √x */
   sqrt: None;
+  /** Hyperbolic tangent. */
   tanh: None;
+  /** Error function. */
   erf: None;
+  /** Sine. */
   sin: None;
+  /** Cosine. */
   cos: None;
+  /** 1 / (1 + e⁻ˣ) */
   sigmoid: None;
   /** log(1 + eˣ), without overflow. */
   softplus: None;
+  /** a + b */
   add: None;
+  /** a − b */
   sub: None;
+  /** a · b */
   mul: None;
+  /** a / b; of int32, the quotient cut toward zero. */
   div: None;
+  /** The larger of a and b. */
   maximum: None;
+  /** The smaller of a and b. */
   minimum: None;
   /** a < b, a bool. */
   less: None;
   /** a = b, a bool. */
   equal: None;
+  /** a ∧ b */
   logicalAnd: None;
+  /** a ∨ b */
   logicalOr: None;
+  /** ¬a */
   logicalNot: None;
   /** select(condition, whenTrue, whenFalse), broadcasting all three. */
   select: None;
+  /** To another element type; float32 to int32 cuts toward zero, what is not 0 is true. */
   cast: { readonly dtype: DType };
   /** Identity whose gradient is zero. */
   stopGradient: None;
   /** Broadcast to a shape (axes aligned from the last). */
   broadcast: { readonly shape: Shape };
+  /** The same elements, row-major, in another shape. */
   reshape: { readonly shape: Shape };
+  /** Axis i of the result is axis permutation[i] of the operand. */
   transpose: { readonly permutation: readonly number[] };
   /** Elements `start` to `end` (exclusive) of one axis of known size. */
   slice: { readonly axis: number; readonly start: number; readonly end: number };
@@ -94,6 +119,7 @@ export interface SimpleAttributes {
   concat: { readonly axis: number };
   /** Sum over axes; `keepDims` leaves them with size 1. */
   reduceSum: { readonly axes: readonly number[]; readonly keepDims: boolean };
+  /** Maximum over axes; `keepDims` leaves them with size 1. */
   reduceMax: { readonly axes: readonly number[]; readonly keepDims: boolean };
   /** Softmax over the last axis. */
   softmax: None;
@@ -174,9 +200,13 @@ export type Primitive = keyof Attributes;
 
 /** results = primitive(operands; attributes). */
 export interface EquationOf<P extends Primitive> {
+  /** What is computed. */
   readonly primitive: P;
+  /** Values it is computed from. */
   readonly operands: readonly Value[];
+  /** What else it depends on. */
   readonly attributes: Attributes[P];
+  /** Values it defines. */
   readonly results: readonly Value[];
 }
 
@@ -185,14 +215,19 @@ export type Equation = { [P in Primitive]: EquationOf<P> }[Primitive];
 
 /** A tensor given at each run. */
 export interface Input {
+  /** Name given to a run. */
   readonly name: string;
+  /** What it defines. */
   readonly value: Value;
 }
 
 /** A named tensor of a store; `scope` says which of the stores given to a run holds it. */
 export interface Parameter {
+  /** Name of the store. */
   readonly scope: string;
+  /** Name of the tensor in its store. */
   readonly name: string;
+  /** What it defines. */
   readonly value: Value;
 }
 
@@ -201,23 +236,34 @@ export interface Parameter {
  * sees the old value.
  */
 export interface Update {
+  /** Name of the store. */
   readonly scope: string;
+  /** Name of the tensor in its store. */
   readonly name: string;
+  /** Its value after the run. */
   readonly next: Value;
 }
 
 /** A tensor returned by a run. */
 export interface Output {
+  /** Name given by a run. */
   readonly name: string;
+  /** What is returned. */
   readonly value: Value;
 }
 
 /** A tensor program; see the module's text. */
 export interface Program {
+  /** For messages and profiles. */
   readonly name: string;
+  /** Given at each run. */
   readonly inputs: readonly Input[];
+  /** Read from stores. */
   readonly parameters: readonly Parameter[];
+  /** Written to stores. */
   readonly updates: readonly Update[];
+  /** In an order in which each operand is defined before its use. */
   readonly equations: readonly Equation[];
+  /** Returned by each run. */
   readonly outputs: readonly Output[];
 }

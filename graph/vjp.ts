@@ -13,8 +13,11 @@ import type { Attributes, Primitive, Value } from "./program.ts";
 
 /** An equation to be differentiated. */
 export interface VjpContext<P extends Primitive> {
+  /** Where the cotangents are added. */
   readonly g: ProgramBuilder;
+  /** Operands of the equation. */
   readonly operands: readonly Value[];
+  /** Attributes of the equation. */
   readonly attributes: Attributes[P];
   /** The first result. */
   readonly result: Value;

@@ -6,11 +6,10 @@
  * @module
  */
 
+import { type AttentionForward, attentionForward, ungroupHeads } from "./attention.ts";
 import type { ProgramBuilder } from "./builder.ts";
 import type { Dim } from "./dim.ts";
 import {
-  type AttentionForward,
-  attentionForward,
   chunkBounds,
   chunkLogits,
   GELU_TANH,
@@ -22,7 +21,6 @@ import {
   normalCdf,
   standardised,
   targetLogits,
-  ungroupHeads,
 } from "./decompose.ts";
 import type { Attributes, CompositePrimitive, Value } from "./program.ts";
 import { flatten, once, sumTo, type VjpRule } from "./vjp.ts";

@@ -190,6 +190,13 @@ Deno.test("gradients() divides the gradient evenly at ties", () => {
   assert.equal(scalar((g, x) => gradients(g, g.maximum(x, g.neg(x)), [x])[0]!, 0), 0);
   assert.equal(scalar((g, x) => gradients(g, g.maximum(x, g.constant(0)), [x])[0]!, 0), 0.5);
   assert.equal(scalar((g, x) => gradients(g, g.abs(x), [x])[0]!, 0), 0);
+  // The largest of (x, 2, 0).
+  const largest = (g: ProgramBuilder, x: Value): Value => {
+    const parts = [g.reshape(x, [1]), g.constant([2], [1]), g.constant([0], [1])];
+    return g.reduceMax(g.concat(parts, 0));
+  };
+  assert.equal(scalar((g, x) => gradients(g, largest(g, x), [x])[0]!, 2), 0.5);
+  assert.equal(scalar((g, x) => gradients(g, largest(g, x), [x])[0]!, 3), 1);
 });
 
 Deno.test("gradients() gives zeros of the value's shape when nothing depends on it", () => {
