@@ -12,8 +12,8 @@ export const LOCK_FILE = ".lock";
 
 /** A lock that is held. */
 export interface FolderLock {
-  /** Lets go. */
-  release(): void;
+  /** Lets go. With `unused` the lock's file goes, and the folder when it is empty then. */
+  release(unused?: boolean): void;
 }
 
 /**
@@ -38,12 +38,18 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
     await file.truncate(0);
     await file.write(new TextEncoder().encode(`${Deno.pid}\n`));
     return {
-      release() {
+      release(unused = false) {
         file.truncateSync(0);
+        if (unused) removeEmpty(folder, path);
         file.close();
       },
     };
   } catch (error) {
     throw fileError(error, `use ${folder}`);
   }
+}
+
+function removeEmpty(folder: string, path: string): void {
+  Deno.removeSync(path);
+  if ([...Deno.readDirSync(folder)].length === 0) Deno.removeSync(folder);
 }

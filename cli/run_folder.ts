@@ -20,7 +20,7 @@
 import { join } from "node:path";
 import { fileError, oneLine } from "./errors.ts";
 import { type FileJournal, fileJournal, writeBlob } from "./file_journal.ts";
-import { lockFolder } from "./folder_lock.ts";
+import { LOCK_FILE, lockFolder } from "./folder_lock.ts";
 import { configKey, flagName, type OptionTable, type OptionValue } from "./options/spec.ts";
 
 /** Metrics that depend on the machine's mood. */
@@ -61,6 +61,7 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
   try {
     const config = await readJson(join(path, "config.json"));
     const facts = await readJson(join(path, "run.json"));
+    let begun = config !== undefined;
     const journal = fileJournal(join(path, "journal"));
     const metrics = fileJournal(path);
     return {
@@ -69,22 +70,22 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
       facts: facts as RunFacts | undefined,
       journal,
       metrics,
-      write: (name, content) =>
-        writeBlob(
-          join(path, name),
-          typeof content === "string" ? new TextEncoder().encode(content) : content,
-        ),
+      async write(name, content) {
+        begun = true;
+        const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+        await writeBlob(join(path, name), bytes);
+      },
       async exists(name) {
         return await Deno.stat(join(path, name)).then(() => true, () => false);
       },
       [Symbol.dispose]() {
         journal.close();
         metrics.close();
-        lock.release();
+        lock.release(!begun);
       },
     };
   } catch (error) {
-    lock.release();
+    lock.release(false);
     throw error;
   }
 }
@@ -98,8 +99,8 @@ async function refuseForeign(path: string): Promise<void> {
     if (error instanceof Deno.errors.NotFound) return;
     throw fileError(error, `use ${path}`);
   }
-  const own = ["config.json", "journal", ".lock"];
-  if (names.length > 0 && !own.some((name) => names.includes(name))) {
+  const ours = [LOCK_FILE, "run.json", "run.json.tmp"]; // what a run writes first
+  if (names.some((name) => !ours.includes(name)) && !names.includes("run.json")) {
     throw new Error(
       `Cannot use ${path} as it must be new, empty or a run's folder: it holds ${
         names.sort().slice(0, 3).join(", ")
