@@ -168,14 +168,36 @@ export class LanguageModel {
     return this.#weights.bytes;
   }
 
-  /** Token ids of a prompt, ready for a response to follow. */
-  encodePrompt({ content }: Prompt): number[] {
-    return this.text.encodePrompt(content, this.template);
+  /**
+   * Token ids of a prompt, ready for a response to follow.
+   *
+   * @throws {RangeError} When there are none, as a response cannot follow nothing.
+   */
+  encodePrompt({ id, content }: Prompt): number[] {
+    const ids = this.text.encodePrompt(content, this.template);
+    if (ids.length === 0) {
+      throw new RangeError(`Cannot use prompt ${id} as it must have at least one token: none`);
+    }
+    return ids;
   }
 
-  /** Token ids of a response: those sampled, else its text's, with the end of turn in chat. */
-  encodeResponse(response: Response): readonly number[] {
-    return response.tokenIds ?? this.text.encodeResponse(response.text, this.template);
+  /**
+   * Token ids of a response: those sampled, else its text's, with the end of turn in chat unless it was
+   * cut by length.
+   *
+   * @throws {RangeError} When an id is not in the vocabulary.
+   */
+  encodeResponse({ text, tokenIds, finishReason }: Response): readonly number[] {
+    const { vocabSize } = this.config;
+    const ids = tokenIds ??
+      this.text.encodeResponse(text, finishReason === "length" ? "none" : this.template);
+    const foreign = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
+    if (foreign !== undefined) {
+      throw new RangeError(
+        `Cannot use the response as its token ids must be from 0 to ${vocabSize - 1}: ${foreign}`,
+      );
+    }
+    return ids;
   }
 
   /** The tensors that training fits. @throws {TypeError} When the model was loaded for none. */

@@ -39,10 +39,22 @@ export class LocalPolicy implements Policy {
     this.trained = trained;
   }
 
-  /** Samples K responses to each prompt, in order. */
+  /**
+   * Samples K responses to each prompt, in order.
+   *
+   * @throws {RangeError} When a prompt and its response do not fit the model's positions.
+   */
   async *sample(prompts: readonly Prompt[], options: SampleOptions): AsyncGenerator<Sampled> {
     if (prompts.length === 0) return;
+    const { maxPositions } = this.model.config;
     const tokenized = prompts.map((prompt) => ({ prompt, ids: this.model.encodePrompt(prompt) }));
+    const tooLong = tokenized.find(({ ids }) => ids.length + options.maxTokens > maxPositions);
+    if (tooLong) {
+      throw new RangeError(
+        `Cannot sample as prompt ${tooLong.prompt.id} and its response must fit the model's ` +
+          `${maxPositions} positions: ${tooLong.ids.length} + ${options.maxTokens}`,
+      );
+    }
     const longest = Math.max(...tokenized.map(({ ids }) => ids.length));
     const decoder = await this.model.decoder(
       this.trained,

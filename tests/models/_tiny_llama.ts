@@ -1,6 +1,7 @@
 /** The tiny random Llama of `tests/parity/tiny_llama_lora.py`, its adapter and its stored numbers. */
 
 import {
+  type ByteSource,
   bytesSource,
   type Checkpoint,
   type FloatTensor,
@@ -16,7 +17,10 @@ export async function storedNumbers<T>(name: string): Promise<T> {
 }
 
 /** Files of a folder of the parity data. */
-export async function dataFiles(folder: string, names: readonly string[]) {
+export async function dataFiles(
+  folder: string,
+  names: readonly string[],
+): Promise<Record<string, ByteSource>> {
   const files = await Promise.all(names.map(async (name) => {
     const bytes = await Deno.readFile(new URL(`${folder}/${name}`, DATA));
     return [name, bytesSource(name, bytes)] as const;
