@@ -30,20 +30,26 @@ def answer(value):
     ANSWERS.flush()
 
 
-def serve(run, ready):
-    """Answers commands with `run(*words)`, a dict with `seconds`, until `quit`."""
-    answer({"ready": True, **ready})
+def commands():
+    """The words after `run` of each such line, until `quit` or the end of stdin."""
     for line in sys.stdin:
         words = line.split()
         if not words:
             continue
         if words[0] == "quit":
-            break
-        if words[0] != "run":
+            return
+        if words[0] == "run":
+            yield words[1:]
+        else:
             answer({"error": f"Cannot do {words[0]!r} as a command must be run or quit"})
-            continue
+
+
+def serve(run, ready):
+    """Answers each command with `run(*words)`, a dict with `seconds`."""
+    answer({"ready": True, **ready})
+    for words in commands():
         try:
-            answer(run(*words[1:]))
+            answer(run(*words))
         except (RuntimeError, TypeError, ValueError) as error:
             answer({"error": str(error)})
 
