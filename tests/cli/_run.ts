@@ -17,9 +17,12 @@ export interface StartOptions {
   readonly cwd: string;
   /** Largest file it may write, in KiB; sets `ulimit -f`. */
   readonly maxFileKiB?: number;
+  /** Runs `_crashing_main.ts` with these variables in place of the plain command. */
+  readonly crashing?: Readonly<Record<string, string>>;
 }
 
 const MAIN = new URL("../../cli/main.ts", import.meta.url);
+const CRASHING_MAIN = new URL("_crashing_main.ts", import.meta.url);
 const CONFIG = decodeURIComponent(new URL("../../deno.json", import.meta.url).pathname);
 
 /** Starts `sppo` with the permissions of its task. */
@@ -27,7 +30,8 @@ export function startSppo(args: readonly string[], options: StartOptions): Deno.
   const deno = [
     Deno.execPath(),
     ...["run", "--quiet", "--no-prompt", "--no-code-cache", "--cached-only", "--config", CONFIG],
-    ...["--allow-read", "--allow-write", "--allow-ffi", MAIN.href],
+    ...["--allow-read", "--allow-write", "--allow-ffi"],
+    ...options.crashing ? ["--allow-env", "--allow-run", CRASHING_MAIN.href] : [MAIN.href],
     ...args,
   ];
   const [program, ...rest] = options.maxFileKiB === undefined
@@ -36,7 +40,7 @@ export function startSppo(args: readonly string[], options: StartOptions): Deno.
   return new Deno.Command(program!, {
     args: rest,
     cwd: options.cwd,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...options.crashing },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
