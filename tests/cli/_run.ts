@@ -29,7 +29,7 @@ const CONFIG = decodeURIComponent(new URL("../../deno.json", import.meta.url).pa
 export function startSppo(args: readonly string[], options: StartOptions): Deno.ChildProcess {
   const deno = [
     Deno.execPath(),
-    ...["run", "--quiet", "--no-prompt", "--no-code-cache", "--cached-only", "--config", CONFIG],
+    ...["run", "--quiet", "--no-prompt", "--no-code-cache", "--config", CONFIG],
     ...["--allow-read", "--allow-write", "--allow-ffi"],
     ...options.crashing ? ["--allow-env", "--allow-run", CRASHING_MAIN.href] : [MAIN.href],
     ...args,

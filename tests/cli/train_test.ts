@@ -136,8 +136,8 @@ Deno.test("sppo train killed in every kind of write continues to the same bytes"
     for (const stage of ["responses", "judgements", "fit", "policy", "adapter", "evaluation"]) {
       assert.ok(places.some((path) => path.includes(stage)), stage);
     }
-    // The second iteration writes what the first does. The metrics of a step are written after its
-    // checkpoint, so a crash between the two must not lose them.
+    // The second iteration writes what the first does. A crash between a step's metrics and its
+    // checkpoint must neither lose nor repeat a line.
     const crashes = places.filter((place) => !/(iteration-|evaluation\/)2\//.test(place))
       .flatMap((place) =>
         place.endsWith("fit.safetensors.tmp") ? [place, "metrics.jsonl"] : [place]
