@@ -74,7 +74,7 @@ interface ReadFeature {
  *          | "starts:" phrase | "ends:" phrase
  * range    = whole "-" whole | whole "-" | "-" whole
  * phrase   = string | word                 word: letters, digits, ' and _
- * string   = '"' characters '"'            with \" and \\ for " and \
+ * string   = '"' characters '"'            as in JSON: \" and \\ for " and \, \n for a new line
  * options  = "@" key "=" value { "," key "=" value }
  * value    = number                        numbers with "/" between them for strengths
  * ```
@@ -222,11 +222,15 @@ function readPhrase(reader: Reader): string {
 
 function readString(reader: Reader): string | undefined {
   const start = reader.position();
-  if (!reader.take('"')) return undefined;
-  const body = reader.match(/(?:[^"\\]|\\["\\])*/y) ?? "";
-  if (reader.match(/\\/y) !== undefined) reader.fail('\\" or \\\\ after a backslash in quotes');
-  if (!reader.takeHere('"')) reader.fail("a closing quote", start);
-  return body.replace(/\\(["\\])/g, "$1");
+  if (!reader.takeHere('"')) return undefined;
+  reader.rewind(start);
+  const literal = reader.match(/"(?:[^"\\]|\\[^])*"/y);
+  if (literal === undefined) return reader.fail("a closing quote", start);
+  try {
+    return JSON.parse(literal) as string;
+  } catch {
+    return reader.fail('a string as in JSON, with \\" and \\\\ for quotes and backslashes', start);
+  }
 }
 
 function readPattern(reader: Reader): [string, string] {

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { judgeGrammarHelp, parseJudge } from "../../judges/grammar.ts";
+import { fc } from "../_deps.ts";
+
+Deno.test("parseJudge() reads each form", () => {
+  const forms: Readonly<Record<string, string>> = {
+    "length:30-60": "length:30-60@sharpness=6,cap=0.95",
+    " length : 30 - 60 ": "length:30-60@sharpness=6,cap=0.95",
+    "length:30-": "length:30-@sharpness=6,cap=0.95",
+    "length:-60": "length:-60@sharpness=6,cap=0.95",
+    "characters:2-9@cap=.8,sharpness=3": "characters:2-9@sharpness=3,cap=0.8",
+    'lexicon:good|"of course"@count=2': 'lexicon:"good"|"of course"@count=2,sharpness=6,cap=0.95',
+    "json@noise=.5,seed=3": "json@sharpness=6,cap=0.95,noise=0.5,seed=3",
+    "regex:/a[/]\\/b/i": "regex:/a[/]\\/b/i@sharpness=6,cap=0.95",
+    'regex:"^a\\\\d"': "regex:/^a\\d/@sharpness=6,cap=0.95",
+    'starts:"say \\"hi\\""': 'starts:"say \\"hi\\""@sharpness=6,cap=0.95',
+    "ends:yes": 'ends:"yes"@sharpness=6,cap=0.95',
+    "cycle:json,starts:a,length:1-9@strengths=.9/.6/.7,none=.8":
+      'cycle:json,starts:"a",length:1-9@strengths=0.9/0.6/0.7,none=0.8',
+    "json*3 + ends:a": '0.75*json@sharpness=6,cap=0.95 + 0.25*ends:"a"@sharpness=6,cap=0.95',
+    "length:30-60@sharpness=3*0.75+0.25*json":
+      "0.75*length:30-60@sharpness=3,cap=0.95 + 0.25*json@sharpness=6,cap=0.95",
+  };
+  for (const [form, id] of Object.entries(forms)) assert.equal(parseJudge(form).id, id);
+});
+
+Deno.test("parseJudge() says what must stand where when a text is no judge", () => {
+  const wrong: Readonly<Record<string, RegExp>> = {
+    "": /one of length, characters, .* or cycle: the end at position 1$/,
+    "lenght:3-4": /one of length, .*: "lenght:3-4" at position 1$/,
+    "length": /":" and a range such as 30-60 after length: the end at position 7$/,
+    "length:30": /a range such as 30-60, 30- or -60: "30" at position 8$/,
+    "length:-": /a range such as 30-60, 30- or -60: "-" at position 8$/,
+    "length:60-30": /the first at most the second: 60 and 30 at position 1$/,
+    "json + + json": /one of length, .*: "\+ json" at position 8$/,
+    "json json": /"\+" or the end: "json" at position 6$/,
+    "2*json*3": /one weight for each judge: "2\*json\*3" at position 1$/,
+    "0*json": /a positive weight: "0\*json" at position 1$/,
+    "2 json": /"\*" after a weight: "json" at position 3$/,
+    "json*": /a weight after "\*": the end at position 6$/,
+    "json@": /an option, one of sharpness, cap, noise, seed: the end at position 6$/,
+    "json@count=2": /an option, one of sharpness, cap, noise, seed: "count=2" at position 6$/,
+    "json@cap=.9,cap=.8": /each option once: "cap=.8" at position 13$/,
+    "json@cap=2": /its cap must be above 0.5 and at most 1: 2 at position 1$/,
+    "json@cap=x": /a number for cap: "x" at position 10$/,
+    "json@cap": /"=" after cap: the end at position 9$/,
+    "cycle:json,json": /three features or more in a cycle/,
+    "cycle:json,json,ends:a@strengths=.9/.8": /it must have 3 strengths/,
+    'starts:"abc': /a closing quote: "\\"abc" at position 8$/,
+    'starts:"a\\d"': /a string as in JSON/,
+    "starts:": /a word, or a phrase in quotes: the end at position 8$/,
+    "regex:a": /a regular expression between two "\/", or in quotes: "a" at position 7$/,
+    "regex:/(/": /Invalid regular expression.* at position 1$/,
+    "regex:/a/g": /it must not have the flags g or y.* at position 1$/,
+    "regex:/a/zz": /Invalid flags.* at position 1$/,
+  };
+  for (const [text, message] of Object.entries(wrong)) {
+    assert.throws(() => parseJudge(text), (error) => {
+      assert.ok(error instanceof SyntaxError);
+      assert.match(error.message, /^Cannot read the judge ".*" as /);
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+});
+
+const phrase = fc.string({ unit: "binary", minLength: 1, maxLength: 8 })
+  .filter((text) => text.trim() !== "").map((text) => JSON.stringify(text));
+const feature = fc.oneof(
+  fc.tuple(fc.nat(99), fc.nat(99)).map(([a, b]) => `length:${a}-${a + b + 1}`),
+  fc.nat(99).map((a) => `characters:${a}-`),
+  fc.array(phrase, { minLength: 1, maxLength: 3 }).map((list) => `lexicon:${list.join("|")}`),
+  phrase.map((text) => `starts:${text}`),
+  phrase.map((text) => `ends: ${text}`),
+  fc.constantFrom("example", "json", "regex:/[a-z]+\\/x?/iu", 'regex:"a|b"'),
+);
+const number = fc.double({ min: 0.01, max: 50, noNaN: true }).map(String);
+const atom = fc.oneof(
+  fc.tuple(feature, number).map(([text, value]) => `${text}@sharpness=${value}`),
+  feature,
+  fc.array(feature, { minLength: 3, maxLength: 5 }).map((list) => `cycle:${list.join(" , ")}`),
+);
+
+Deno.test("parseJudge() reads every judge of the grammar, and the id it gives", () => {
+  fc.assert(fc.property(
+    fc.array(fc.tuple(atom, number), { minLength: 1, maxLength: 4 }),
+    (terms) => {
+      const { id } = parseJudge(terms.map(([text, weight]) => `${weight} * ${text}`).join("+"));
+      // Shares are divided by their sum again, which is 1 but for rounding.
+      if (terms.length === 1) assert.equal(parseJudge(id).id, id);
+      else assert.equal(parseJudge(id).id.length > 0, true);
+    },
+  ));
+});
+
+Deno.test("parseJudge() reads a mutated judge or throws a SyntaxError", () => {
+  fc.assert(
+    fc.property(
+      atom,
+      fc.nat(),
+      fc.nat(4),
+      fc.oneof(fc.string({ unit: "binary", maxLength: 3 }), fc.constantFrom(...'@=,*+:/|"\\-.9')),
+      (text, place, removed, inserted) => {
+        const at = place % (text.length + 1);
+        const mutated = text.slice(0, at) + inserted + text.slice(at + removed);
+        try {
+          parseJudge(mutated);
+        } catch (error) {
+          assert.ok(error instanceof SyntaxError, String(error));
+        }
+      },
+    ),
+    { numRuns: 3000 },
+  );
+});
+
+Deno.test("judgeGrammarHelp's example is a judge", () => {
+  const [, example] = judgeGrammarHelp.match(/--judge '(.*)'/)!;
+  assert.match(parseJudge(example!).id, /^0.7\*length:30-60/);
+});
