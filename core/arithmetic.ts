@@ -7,9 +7,13 @@
 
 /** Operations of a loss over values of type T. */
 export interface Arithmetic<T> {
+  /** The value of a number. */
   constant(value: number): T;
+  /** a + b. */
   add(a: T, b: T): T;
+  /** a − b. */
   sub(a: T, b: T): T;
+  /** a · b. */
   mul(a: T, b: T): T;
   /** log σ(x), without overflow. */
   logSigmoid(x: T): T;

@@ -32,6 +32,7 @@ export interface WinRateAgainst {
 export interface WinRateAgainstOptions {
   /** Prompts given to the oracle at a time; 8 by default. */
   readonly promptsPerBatch?: number;
+  /** Ends the comparison. */
   readonly signal?: AbortSignal;
   /** Called after each prompt. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -171,6 +172,7 @@ export function crossPreferences(
 export interface PromptWinRate {
   /** Mean preference over the comparisons; absent without any. */
   readonly winRate?: number;
+  /** Comparisons made. */
   readonly comparisons: number;
 }
 
@@ -209,7 +211,9 @@ export function promptWinRate(
 
 /** Adds up win rates of prompts. */
 export interface WinRateSummary {
+  /** Counts a prompt. */
   add(prompt: PromptWinRate): void;
+  /** What it comes to. */
   result(): WinRateAgainst;
 }
 

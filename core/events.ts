@@ -34,6 +34,7 @@ export interface IterationSummary {
   readonly iteration: number;
   /** η of its targets. */
   readonly eta: number;
+  /** What its groups look like. */
   readonly statistics: GroupStatistics;
   /** Absent without held-out prompts. */
   readonly evaluation?: Evaluation;
@@ -116,5 +117,6 @@ export interface SelfPlayResult<P extends Policy = Policy> {
   readonly policy: P;
   /** Of π_0; absent without held-out prompts. */
   readonly initialEvaluation?: Evaluation;
+  /** Summaries of all iterations, those of earlier runs with them. */
   readonly iterations: readonly IterationSummary[];
 }

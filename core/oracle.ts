@@ -8,7 +8,9 @@ import type { Prompt, Response } from "./policy.ts";
 
 /** K responses to one prompt, to be compared with each other. */
 export interface ComparisonGroup {
+  /** x. */
   readonly prompt: Prompt;
+  /** y_1 … y_K. */
   readonly responses: readonly Pick<Response, "text">[];
   /** Unordered pairs (i, j), i ≠ j, to compare; all of them when absent. */
   readonly pairs?: readonly (readonly [number, number])[];
@@ -38,6 +40,7 @@ export interface Judgement {
 
 /** Options of {@linkcode PreferenceOracle.compare}. */
 export interface CompareOptions {
+  /** Ends the comparison: the next judgement is an error, the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -50,5 +53,6 @@ export interface CompareOptions {
 export interface PreferenceOracle {
   /** Covers everything a judgement depends on: weights, template, settings, the user's module. */
   readonly id: string;
+  /** Compares the responses of each group. */
   compare(groups: readonly ComparisonGroup[], options?: CompareOptions): AsyncIterable<Judgement>;
 }

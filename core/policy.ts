@@ -6,7 +6,9 @@
 
 /** One turn of a conversation. */
 export interface Message {
+  /** Who says it. */
   readonly role: "system" | "user" | "assistant";
+  /** What is said. */
   readonly content: string;
 }
 
@@ -23,12 +25,14 @@ export type FinishReason = "stop" | "length";
 
 /** A response y. */
 export interface Response {
+  /** The text, without the end of the turn. */
   readonly text: string;
   /**
    * The token ids that were sampled, with the end-of-turn token where it was sampled. Scoring and
    * training use these; without them the text is tokenised.
    */
   readonly tokenIds?: readonly number[];
+  /** Why it ended, where that is known. */
   readonly finishReason?: FinishReason;
   /**
    * log π(y | x) of the policy that sampled it, in nats, summed over `tokenIds`: the model's own, at
@@ -55,12 +59,15 @@ export interface SampleOptions {
   readonly stop?: readonly string[];
   /** Seeds one random stream per (prompt id, sample index). */
   readonly seed: number;
+  /** Ends the sampling with an error, the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /** A prompt with its K responses. */
 export interface Sampled {
+  /** x. */
   readonly prompt: Prompt;
+  /** y_1 … y_K. */
   readonly responses: readonly Response[];
   /**
    * Probability of each response under the policy, where the responses are all there are and each
@@ -78,12 +85,15 @@ export interface Sampled {
 export interface Sampler {
   /** Covers weights, adapter and template: equal ids mean equal distributions. */
   readonly id: string;
+  /** Answers each prompt K times. */
   sample(prompts: readonly Prompt[], options: SampleOptions): AsyncIterable<Sampled>;
 }
 
 /** A prompt and responses to be scored. */
 export interface ResponseGroup {
+  /** x. */
   readonly prompt: Prompt;
+  /** Responses y to it. */
   readonly responses: readonly Response[];
 }
 
@@ -92,7 +102,9 @@ export type TokenLogProbs = readonly Float32Array[];
 
 /** Something that says how likely given responses are. Yields one entry per group, in order. */
 export interface Scorer {
+  /** Covers weights, adapter and template: equal ids mean equal probabilities. */
   readonly id: string;
+  /** Scores responses by the model's own probabilities, at temperature 1 over the whole vocabulary. */
   logProbs(
     groups: readonly ResponseGroup[],
     options?: { readonly signal?: AbortSignal },

@@ -35,7 +35,9 @@ export interface GroupOptions extends Omit<EstimateWinRatesOptions, "weights"> {
 export interface SelfPlayOptions<P extends Policy> extends GroupOptions {
   /** π_0. */
   readonly policy: P;
+  /** Says which responses are preferred. */
   readonly oracle: PreferenceOracle;
+  /** Fits each iteration's policy. */
   readonly trainer: Trainer<P>;
   /** Prompts to train on, with unique ids. */
   readonly prompts: readonly Prompt[];
@@ -45,6 +47,7 @@ export interface SelfPlayOptions<P extends Policy> extends GroupOptions {
   readonly iterations: number;
   /** How each iteration samples; K = `samples` ≥ 2. */
   readonly sampling: SamplingOptions;
+  /** How held-out prompts are used. */
   readonly evaluation?: {
     /** As `sampling` by default; K ≥ 1. */
     readonly sampling?: SamplingOptions;
@@ -67,6 +70,7 @@ export interface SelfPlayOptions<P extends Policy> extends GroupOptions {
   readonly journal?: Journal;
   /** 0 by default. */
   readonly seed?: number;
+  /** Ends the run with an error, the signal's reason. */
   readonly signal?: AbortSignal;
 }
 

@@ -38,11 +38,13 @@ export interface GroupStatistics {
 
 /** Adds up {@linkcode GroupStatistics} group by group. */
 export interface StatisticsAccumulator {
+  /** Counts a group. */
   add(
     judgement: Judgement,
     winRates: Pick<WinRates, "winRates" | "dropped">,
     selected: Selected,
   ): void;
+  /** What the groups come to. */
   result(): GroupStatistics;
 }
 

@@ -16,7 +16,7 @@ export interface TabularPolicy extends Policy {
   readonly promptIds: readonly string[];
   /** Whether `sample` yields every answer once, with its probability, in place of samples. */
   readonly exhaustive: boolean;
-  /** @throws {RangeError} When the prompt is not in the table. */
+  /** The answers to a prompt. @throws {RangeError} When the prompt is not in the table. */
   answers(promptId: string): readonly string[];
   /** log π(y | x), nats, in the order of the answers. Not to be written to. */
   logProbsOf(promptId: string): Float64Array;

@@ -76,6 +76,7 @@ export function multiplicativeWeights(): Trainer<TabularPolicy> {
 export interface GradientDescentOptions {
   /** Steps of a fit, ≥ 1. */
   readonly steps: number;
+  /** Step size, > 0. */
   readonly learningRate: number;
   /** Steps between checkpoints; only the end is written without. */
   readonly checkpointEvery?: number;

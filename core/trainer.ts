@@ -9,6 +9,7 @@ import type { Policy, Prompt, Response } from "./policy.ts";
 
 /** A response with what the fit should do with it. */
 export interface TrainingResponse {
+  /** y. */
   readonly response: Response;
   /** Where log π_θ/π_t should go, in nats (for objectives that have a target). */
   readonly target: number;
@@ -23,7 +24,9 @@ export interface TrainingResponse {
  * first, then the rejected.
  */
 export interface TrainingGroup {
+  /** x. */
   readonly prompt: Prompt;
+  /** Those that train; their losses add up to the group's. */
   readonly responses: readonly TrainingResponse[];
 }
 
@@ -39,6 +42,7 @@ export interface TrainingTask<P extends Policy> {
   readonly previousPolicy: P;
   /** π_0: the start of the whole run. */
   readonly referencePolicy: P;
+  /** What to fit, a group for each prompt that trains. */
   readonly groups: readonly TrainingGroup[];
   /** t + 1, counting from 1. */
   readonly iteration: number;
@@ -48,6 +52,7 @@ export interface TrainingTask<P extends Policy> {
 export interface TrainOptions {
   /** Keeps checkpoints of the fit; a trainer called again with it goes on from the last. */
   readonly journal: Journal;
+  /** Ends the fit with an error, the signal's reason. */
   readonly signal?: AbortSignal;
 }
 

@@ -8,6 +8,7 @@ import type { Judgement, PreferenceOracle } from "../core/oracle.ts";
 
 /** A judge and how much it counts. */
 export interface MixtureTerm {
+  /** The judge. */
   readonly oracle: PreferenceOracle;
   /** Positive; weights are divided by their sum. */
   readonly weight: number;
