@@ -17,6 +17,7 @@ import type {
 import {
   ADAPTER,
   llamaTensors,
+  loraScale,
   type LoraShape,
   loraTensors,
   WEIGHTS,
@@ -252,6 +253,9 @@ export class LanguageModel {
   /** A policy of given trained tensors, which belong to it from then on. */
   async policyOf(trained: Store): Promise<LocalPolicy> {
     const hash = fingerprint();
+    // The scale of an adapter and the layers it is on belong to it, as its values do.
+    const scale = this.#lora ? loraScale(this.#lora) : null;
+    hash.add(new TextEncoder().encode(JSON.stringify([scale, trained.names])));
     for (const name of trained.names) {
       const values = await trained.read(name);
       hash.add(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));

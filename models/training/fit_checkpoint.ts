@@ -38,13 +38,37 @@ export async function decodeTensors(bytes: Uint8Array): Promise<Map<string, Floa
   return decoded;
 }
 
-/** A fit as bytes. */
+/**
+ * The trained tensors of a store, to be kept.
+ *
+ * @throws {RangeError} When a value is not finite, naming its tensor: it would spoil what was kept before.
+ */
+export async function readTrained(
+  trained: Store,
+  step: number,
+  prefix = "",
+): Promise<Map<string, FloatTensor>> {
+  const tensors = await readStore(trained, prefix);
+  for (const [name, { data }] of tensors) {
+    for (let i = 0; i < data.length; i++) {
+      if (Number.isFinite(data[i]!)) continue;
+      throw new RangeError(
+        `Cannot keep the fit after step ${step} as trained values must be finite: ` +
+          `${name.slice(prefix.length)} has ${data[i]} ` +
+          "(the last checkpoint is kept; a lower learning rate may help)",
+      );
+    }
+  }
+  return tensors;
+}
+
+/** A fit as bytes. @throws {RangeError} When a trained value is not finite. */
 export async function encodeCheckpoint(
   state: FitState,
   { trained, moments }: { readonly trained: Store; readonly moments: Store },
 ): Promise<Uint8Array> {
   const tensors = new Map([
-    ...await readStore(trained, TRAINED),
+    ...await readTrained(trained, state.step, TRAINED),
     ...await readStore(moments, MOMENTS),
   ]);
   return writeSafetensors(tensors, {

@@ -17,7 +17,6 @@ import { randomStream, shuffle } from "../../core/mod.ts";
 import type { LanguageModel } from "../language_model.ts";
 import type { LocalPolicy } from "../local_policy.ts";
 import { writeSafetensors } from "../checkpoints/safetensors.ts";
-import { readStore } from "../policy_files.ts";
 import { type OptimizerOptions, OPTIMIZERS } from "../programs/optimizer.ts";
 import { fedTokens } from "../sequences.ts";
 import {
@@ -25,6 +24,7 @@ import {
   decodeCheckpoint,
   decodeTensors,
   encodeCheckpoint,
+  readTrained,
 } from "./fit_checkpoint.ts";
 import { type PreparedGroup, prepareGroups } from "./prepare.ts";
 import { learningRateAt, type ScheduleName } from "./schedule.ts";
@@ -134,6 +134,7 @@ export function lmTrainer(model: LanguageModel, options: TrainingOptions): Train
       const totalSteps = Math.min(options.maxSteps ?? Infinity, stepsPerEpoch * options.epochs);
 
       const fit = await model.fit(task.previousPolicy, options.loss, options.optimizer);
+      let ended = false;
       try {
         const saved = await savedCheckpoint(journal);
         let done = 0;
@@ -173,9 +174,6 @@ export function lmTrainer(model: LanguageModel, options: TrainingOptions): Train
           const stepTokens = batch.flatMap((group) => group.responses)
             .reduce((sum, response) => sum + fedTokens(response), 0);
           tokens += stepTokens;
-          if (step % options.checkpointEvery === 0 && step < totalSteps) {
-            await journal.write(CHECKPOINT, await encodeCheckpoint({ step, tokens }, fit));
-          }
           yield {
             ...metrics,
             iteration: task.iteration,
@@ -186,17 +184,22 @@ export function lmTrainer(model: LanguageModel, options: TrainingOptions): Train
             seconds,
             tokens_per_second: stepTokens / seconds,
           };
+          // After the yield, so that no step is behind a checkpoint before its metrics were seen.
+          if (step % options.checkpointEvery === 0 && step < totalSteps) {
+            await journal.write(CHECKPOINT, await encodeCheckpoint({ step, tokens }, fit));
+          }
         }
-      } catch (error) {
-        await fit.trained.dispose();
-        throw error;
+        const tensors = await readTrained(fit.trained, totalSteps);
+        const policy = await model.policyOf(fit.trained);
+        await journal.write(POLICY, writeSafetensors(tensors));
+        await journal.remove(CHECKPOINT);
+        ended = true;
+        return policy;
       } finally {
+        // Also when whoever asks for the steps stops early.
+        if (!ended) await fit.trained.dispose();
         await fit.dispose();
       }
-      const policy = await model.policyOf(fit.trained);
-      await journal.write(POLICY, writeSafetensors(await readStore(policy.trained!)));
-      await journal.remove(CHECKPOINT);
-      return policy;
     },
 
     async restore(_previous, journal) {

@@ -50,7 +50,7 @@ async function accumulate(
 }
 
 /** Norm of the gradients. @throws {RangeError} When one is not finite, naming its tensor. */
-async function gradientNorm(fit: Fit, step: number): Promise<number> {
+async function gradientNorm(fit: Fit, step: number, loss: number): Promise<number> {
   const { squares } = await fit.norm.run({});
   const data = squares!.data as Float32Array;
   let sum = 0;
@@ -58,7 +58,9 @@ async function gradientNorm(fit: Fit, step: number): Promise<number> {
     if (!Number.isFinite(square)) {
       throw new RangeError(
         `Cannot take step ${step} as gradients must be finite: ` +
-          `${fit.trainable.tensors[index]!.name} has the squared norm ${square} ` +
+          `${
+            fit.trainable.tensors[index]!.name
+          } has the squared norm ${square}, the loss is ${loss} ` +
           "(the last checkpoint is kept; a lower learning rate may help)",
       );
     }
@@ -99,13 +101,13 @@ export async function takeStep(
     loss += result.loss;
     keep = true;
   }
+  const norm = await gradientNorm(fit, step, loss);
   if (!Number.isFinite(loss)) {
     throw new RangeError(
       `Cannot take step ${step} as the loss must be finite: ${loss} ` +
         "(the last checkpoint is kept; a lower learning rate may help)",
     );
   }
-  const norm = await gradientNorm(fit, step);
   const scale = options.maxGradNorm > 0 ? Math.min(1, options.maxGradNorm / (norm + 1e-6)) : 1;
   const scalars = stepInputs(options.optimizer, step, options.learningRate, scale);
   await fit.step.run(
