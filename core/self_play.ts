@@ -11,6 +11,7 @@ import { fingerprint } from "./hash.ts";
 import { heldOutEvaluator } from "./held_out.ts";
 import { discardingJournal, type Journal, type Json } from "./journal.ts";
 import type { PreferenceOracle } from "./oracle.ts";
+import { checkOptions, promptsOf, summaryKey } from "./plan.ts";
 import type { Policy, Prompt, Sampled } from "./policy.ts";
 import { deriveSeed } from "./random.ts";
 import { select, type Selection } from "./selection.ts";
@@ -190,79 +191,6 @@ export async function* selfPlay<P extends Policy>(
     ...(initialEvaluation === undefined ? {} : { initialEvaluation }),
     iterations: results,
   };
-}
-
-function checkOptions<P extends Policy>(options: SelfPlayOptions<P>): void {
-  const { iterations, sampling, prompts, heldOut = [], promptsPerBatch = 8, parts = 1 } = options;
-  const evaluationSamples = options.evaluation?.sampling?.samples ?? 1;
-  const whole = (name: string, value: number, least: number): void => {
-    if (!(Number.isSafeInteger(value) && value >= least)) {
-      throw new RangeError(
-        `Cannot play as ${name} must be a whole number of at least ${least}: ${value}`,
-      );
-    }
-  };
-  whole("iterations", iterations, 1);
-  whole("samples", sampling.samples, 2);
-  whole("evaluation samples", evaluationSamples, 1);
-  whole("promptsPerBatch", promptsPerBatch, 1);
-  whole("parts", parts, 1);
-  for (let t = 0; t < iterations; t++) {
-    const eta = typeof options.eta === "number" ? options.eta : options.eta(t, iterations);
-    if (!(eta > 0 && isFinite(eta))) {
-      throw new RangeError(`Cannot play as eta must be a positive number: ${eta} at t = ${t}`);
-    }
-    if (typeof options.eta === "number") break;
-  }
-  if (prompts.length === 0) throw new RangeError("Cannot play as there must be prompts: none");
-  if (options.promptsPerIteration !== "repeat") {
-    const count = options.parts ?? iterations;
-    if (prompts.length < count) {
-      throw new RangeError(
-        `Cannot split prompts over ${count} iterations as each must have one: ${prompts.length} ` +
-          `prompts; give more, or use all of them in each iteration`,
-      );
-    }
-  }
-  const seen = new Set<string>();
-  for (const { id } of [...prompts, ...heldOut]) {
-    if (seen.has(id)) throw new RangeError(`Cannot play as prompt ids must be unique: "${id}"`);
-    seen.add(id);
-  }
-}
-
-function promptsOf<P extends Policy>(options: SelfPlayOptions<P>, t: number): readonly Prompt[] {
-  const { prompts, iterations, promptsPerIteration = "split" } = options;
-  switch (promptsPerIteration) {
-    case "repeat":
-      return prompts;
-    case "split": {
-      const parts = options.parts ?? iterations, part = t % parts;
-      return prompts.slice(
-        Math.floor(part * prompts.length / parts),
-        Math.floor((part + 1) * prompts.length / parts),
-      );
-    }
-    default:
-      return promptsPerIteration satisfies never;
-  }
-}
-
-function summaryKey<P extends Policy>(
-  options: SelfPlayOptions<P>,
-  policy: P,
-  iteration: number,
-  eta: number,
-  prompts: readonly Prompt[],
-): string {
-  const { estimator = "matrix", selfTerm = "include", selection = "best-worst" } = options;
-  const { normalizer = "half", preferenceTemperature = null, evaluation, heldOut = [] } = options;
-  return `${iteration}#` + fingerprint([
-    [policy.id, options.policy.id, options.oracle.id, options.trainer.id, options.seed ?? 0, eta],
-    [estimator, selfTerm, selection, normalizer, preferenceTemperature],
-    [options.sampling, evaluation?.sampling ?? null, evaluation?.against ?? null],
-    [prompts, heldOut],
-  ] as unknown as Json);
 }
 
 async function* generate<P extends Policy>(
