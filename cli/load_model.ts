@@ -6,6 +6,7 @@
 
 import type { Backend } from "../graph/backend.ts";
 import { type Checkpoint, openCheckpoint } from "../models/checkpoints/open.ts";
+import { openEmbeddedPolicy } from "../models/embedded/mod.ts";
 import { LanguageModel, type LanguageModelOptions } from "../models/language_model.ts";
 import { fileError } from "./errors.ts";
 import { openCheckpointFiles, openFile, type OpenFiles } from "./file_source.ts";
@@ -23,14 +24,18 @@ export interface BackendArguments {
   readonly threads?: number | undefined;
 }
 
+/** The word that names the policy in this repository. */
+const EMBEDDED = "embedded";
+
 /**
- * Opens a checkpoint: a folder, a .gguf file or a llama2.c .bin file, with its tokenizer beside it or
- * given. Its files stay open until `resources` is disposed.
+ * Opens a checkpoint: `embedded`, or a folder, a .gguf file or a llama2.c .bin file, with its tokenizer
+ * beside it or given. Its files stay open until `resources` is disposed.
  */
 export async function loadCheckpoint(
   { model, tokenizer }: ModelArguments,
   resources: AsyncDisposableStack,
 ): Promise<Checkpoint> {
+  if (model === EMBEDDED && tokenizer === undefined) return await openEmbeddedPolicy();
   let open: OpenFiles;
   try {
     open = await openCheckpointFiles(model);

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a script that prints
 /**
  * Step 1 of the embedded policy: samples answers to the domain's questions from a teacher.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a script that prints
 /**
  * Step 2 of the embedded policy: a tokenizer and a small Llama, trained from nothing on the sampled
  * answers with the toolkit's own token-likelihood loss, all weights.
@@ -13,7 +14,6 @@
 import { createOnnxBackend } from "../../backends/onnx/mod.ts";
 import { fileJournal } from "../../cli/file_journal.ts";
 import { normal, randomStream, type TrainingGroup } from "../../core/mod.ts";
-import { fromFloat32 } from "../../graph/mod.ts";
 import {
   bytesSource,
   type Checkpoint,

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a script that prints
 /**
  * The prompts of the experiments with a real instruction model: 150 AlpacaEval instructions to train
  * on, the 80 Vicuna questions held out. AlpacaEval's own copies of the Vicuna questions are left out
@@ -31,13 +32,16 @@ const alpaca = JSON.parse(
   await Deno.readTextFile(`${shared}/data/alpacaeval/annotations_alpaca-7b.json`),
 ) as { instruction: string; dataset: string }[];
 const instructions = alpaca
-  .filter(({ dataset, instruction }) => dataset !== "vicuna" && instruction.length <= MAX_CHARACTERS)
+  .filter(({ dataset, instruction }) =>
+    dataset !== "vicuna" && instruction.length <= MAX_CHARACTERS
+  )
   .map(({ instruction }) => instruction)
   .filter((instruction) => !vicuna.includes(instruction));
 const train = shuffle(instructions, randomStream(0, "alpaca")).slice(0, TRAIN);
 
 const lines = (prompts: readonly string[], name: string) =>
-  prompts.map((prompt, index) => JSON.stringify({ prompt_id: `${name}-${index}`, prompt }) + "\n").join("");
+  prompts.map((prompt, index) => JSON.stringify({ prompt_id: `${name}-${index}`, prompt }) + "\n")
+    .join("");
 await Deno.mkdir(out, { recursive: true });
 await Deno.writeTextFile(`${out}/train.jsonl`, lines(train, "alpaca"));
 await Deno.writeTextFile(`${out}/held_out.jsonl`, lines(vicuna, "vicuna"));
