@@ -4,8 +4,9 @@
  * @module
  */
 
-/** A message on one line, whatever was thrown. */
+/** A message on one line, whatever was thrown. An error while cleaning up does not hide the first. */
 export function oneLine(error: unknown): string {
+  if (error instanceof SuppressedError) return oneLine(error.suppressed);
   const text = error instanceof Error
     ? error.message || error.name
     : `Cannot go on as something failed: ${String(error)}`;
@@ -14,6 +15,9 @@ export function oneLine(error: unknown): string {
 
 /** Everything known of an error: its stack and those of its causes. */
 export function fullStory(error: unknown): string {
+  if (error instanceof SuppressedError) {
+    return `${fullStory(error.suppressed)}\nThen, cleaning up: ${fullStory(error.error)}`;
+  }
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause === undefined ? "" : `\nCaused by: ${fullStory(error.cause)}`;
   return `${error.stack ?? error.message}${cause}`;

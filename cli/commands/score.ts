@@ -15,6 +15,7 @@ import { readTable, type TableRecord } from "../table_file.ts";
 import type { Command } from "./command.ts";
 
 interface ScoreItem {
+  readonly where: string;
   readonly fields: TableRecord["fields"];
   readonly prompt: Prompt;
   readonly response: Response;
@@ -45,22 +46,18 @@ where the chat template is used; with "token_ids" (and "finish_reason") in the i
     const policy = await loadPolicy(values, context, { prompts: items.map((item) => item.prompt) });
     const { model } = policy;
     const maxLength = Math.min(values.maxLength ?? Infinity, model.config.maxPositions);
-    const encoded = items.map(({ prompt, response, fields }, index) => {
-      const promptIds = model.encodePrompt(prompt);
-      const tokenIds = [...model.encodeResponse(response)];
-      const foreign = tokenIds.find((id) => id >= model.config.vocabSize);
+    const encoded = items.map(({ prompt, response, fields, where }) => {
+      const foreign = response.tokenIds?.find((id) => id >= model.config.vocabSize);
       if (foreign !== undefined) {
         throw new RangeError(
-          `Cannot score record ${
-            index + 1
-          } as its token_ids must be below ${model.config.vocabSize}: ${foreign}`,
+          `Cannot score ${where} as its token_ids must be below ${model.config.vocabSize}: ${foreign}`,
         );
       }
+      const promptIds = model.encodePrompt(prompt);
+      const tokenIds = [...model.encodeResponse(response)];
       if (promptIds.length + tokenIds.length > maxLength) {
         throw new RangeError(
-          `Cannot score record ${
-            index + 1
-          } as it must be at most ${maxLength} tokens with its prompt: ${
+          `Cannot score ${where} as it must be at most ${maxLength} tokens with its prompt: ${
             promptIds.length + tokenIds.length
           }`,
         );
@@ -103,6 +100,7 @@ function toItem(record: TableRecord, column: string): ScoreItem {
     ? response
     : { text: response ?? undefined, token_ids, finish_reason };
   return {
+    where,
     fields,
     prompt: toPrompt(record, column),
     response: fromResponseRecord(given, `the response at ${where}`),
