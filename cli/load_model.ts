@@ -4,12 +4,18 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import type { Backend } from "../graph/backend.ts";
-import { type Checkpoint, openCheckpoint } from "../models/checkpoints/open.ts";
+import type { ByteSource } from "../models/checkpoints/byte_source.ts";
+import {
+  type Checkpoint,
+  type CheckpointFiles,
+  openCheckpoint,
+} from "../models/checkpoints/open.ts";
 import { openEmbeddedPolicy } from "../models/embedded/mod.ts";
 import { LanguageModel, type LanguageModelOptions } from "../models/language_model.ts";
 import { fileError } from "./errors.ts";
-import { openCheckpointFiles, openFile, type OpenFiles } from "./file_source.ts";
+import { openCheckpointFiles, openFile } from "./file_source.ts";
 import type { Progress } from "./progress.ts";
 
 /** What names a model. */
@@ -24,41 +30,66 @@ export interface BackendArguments {
   readonly threads?: number | undefined;
 }
 
-/** The word that names the policy in this repository. */
+/** The word that names the policy in this repository, and its folder. */
 const EMBEDDED = "embedded";
+const EMBEDDED_FILES: URL = new URL("../models/embedded/files", import.meta.url);
+
+/** A checkpoint with the files it was opened from. */
+export interface LoadedCheckpoint {
+  readonly checkpoint: Checkpoint;
+  readonly files: CheckpointFiles;
+}
 
 /**
- * Opens a checkpoint: `embedded`, or a folder, a .gguf file or a llama2.c .bin file, with its tokenizer
- * beside it or given. Its files stay open until `resources` is disposed.
+ * Opens a checkpoint: a folder, a .gguf file, a llama2.c .bin file, or `embedded`. The tokenizer is its
+ * own or the one given: a tokenizer's file, or another checkpoint. Files stay open until `resources` is
+ * disposed.
  */
 export async function loadCheckpoint(
   { model, tokenizer }: ModelArguments,
   resources: AsyncDisposableStack,
-): Promise<Checkpoint> {
-  if (model === EMBEDDED && tokenizer === undefined) return await openEmbeddedPolicy();
-  let open: OpenFiles;
+): Promise<LoadedCheckpoint> {
+  const opened = await openModel(model, resources);
+  if (tokenizer === undefined) return opened;
+  if (!/\.(bin|json)$/i.test(tokenizer)) {
+    const { checkpoint: { text }, files } = await openModel(tokenizer, resources);
+    return { checkpoint: { ...opened.checkpoint, text }, files };
+  }
+  const file = await openTokenizer(tokenizer, resources);
+  const others = Object.entries(opened.files).filter(([name]) => !/^tok.*\.bin$/i.test(name));
+  const files = { ...Object.fromEntries(others), [tokenizerName(file.name)]: file };
+  return { checkpoint: await openCheckpoint(files), files };
+}
+
+async function openModel(
+  model: string,
+  resources: AsyncDisposableStack,
+): Promise<LoadedCheckpoint> {
+  const embedded = model === EMBEDDED;
+  if (embedded && EMBEDDED_FILES.protocol !== "file:") {
+    return { checkpoint: await openEmbeddedPolicy(), files: {} };
+  }
   try {
-    open = await openCheckpointFiles(model);
+    const path = embedded ? fileURLToPath(EMBEDDED_FILES) : model;
+    const { files } = resources.use(await openCheckpointFiles(path));
+    return { checkpoint: await openCheckpoint(files), files };
   } catch (error) {
     throw fileError(error, `read the model ${model}`);
   }
-  resources.use(open);
-  let files = open.files;
-  if (tokenizer !== undefined) {
-    try {
-      const file = resources.use(await openFile(tokenizer));
-      const kept = Object.entries(files).filter(([name]) => !/^tok.*\.bin$/i.test(name));
-      const name = /\.json$/i.test(file.name)
-        ? "tokenizer.json"
-        : /^tok.*\.bin$/i.test(file.name)
-        ? file.name
-        : `tok-${file.name}`;
-      files = { ...Object.fromEntries(kept), [name]: file };
-    } catch (error) {
-      throw fileError(error, `read the tokenizer ${tokenizer}`);
-    }
+}
+
+async function openTokenizer(path: string, resources: AsyncDisposableStack): Promise<ByteSource> {
+  try {
+    return resources.use(await openFile(path));
+  } catch (error) {
+    throw fileError(error, `read the tokenizer ${path}`);
   }
-  return await openCheckpoint(files);
+}
+
+/** The name by which a checkpoint knows a tokenizer's file. */
+function tokenizerName(name: string): string {
+  if (/\.json$/i.test(name)) return "tokenizer.json";
+  return /^tok/i.test(name) ? name : `tok-${name}`;
 }
 
 /** Makes the backend asked for; `resources` disposes it. */

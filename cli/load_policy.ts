@@ -37,7 +37,7 @@ export async function loadPolicy(
   { prompts, room = 1 }: { readonly prompts: readonly Prompt[]; readonly room?: number },
 ): Promise<LocalPolicy> {
   const { resources } = context;
-  const checkpoint = await loadCheckpoint(values, resources);
+  const { checkpoint } = await loadCheckpoint(values, resources);
   const adapter = values.adapter === undefined
     ? undefined
     : await openAdapter(values.adapter, checkpoint.config);
@@ -67,7 +67,7 @@ async function openAdapter(path: string, config: LlamaConfig): Promise<LoadedAda
  *
  * @param room Tokens to be left after each prompt.
  * @param limit Tokens of prompt and response together.
- * @throws {RangeError} Naming the first such prompt.
+ * @throws {RangeError} Naming the first such prompt, or one whose tokens the model does not have.
  */
 export function checkPromptLengths(
   model: LanguageModel,
@@ -76,7 +76,14 @@ export function checkPromptLengths(
   limit: number,
 ): void {
   for (const prompt of prompts) {
-    const { length } = model.encodePrompt(prompt);
+    const ids = model.encodePrompt(prompt);
+    const { length } = ids;
+    const foreign = ids.find((id) => id >= model.config.vocabSize);
+    if (foreign !== undefined) {
+      throw new RangeError(
+        `Cannot use the prompt ${prompt.id} as its tokens must be the model's, below ${model.config.vocabSize}: ${foreign}; the tokenizer is another model's`,
+      );
+    }
     if (length + room > limit) {
       throw new RangeError(
         `Cannot use the prompt ${prompt.id} as it must leave room for ${room} of ${limit} tokens: it has ${length}`,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Checkpoint } from "../../models/checkpoints/open.ts";
 import { cacheBytesPerToken } from "../../models/programs/decode.ts";
 import { oneLine } from "../errors.ts";
 import { loadCheckpoint } from "../load_model.ts";
@@ -20,7 +21,7 @@ export const infoCommand: Command<typeof infoOptions> = {
   options: infoOptions,
   async prepare({ layers, resources, print }) {
     const values = resolveValues(infoOptions, layers);
-    const checkpoint = await loadCheckpoint(values, resources);
+    const { checkpoint } = await loadCheckpoint(values, resources);
     const { config, format, tensors } = checkpoint;
     const encodings = new Map<string, number>();
     let parameters = 0;
@@ -59,7 +60,7 @@ export const infoCommand: Command<typeof infoOptions> = {
 };
 
 async function describeText(
-  checkpoint: Awaited<ReturnType<typeof loadCheckpoint>>,
+  checkpoint: Checkpoint,
 ): Promise<[tokenizer: string, template: string]> {
   try {
     const text = await checkpoint.text();

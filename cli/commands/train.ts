@@ -9,6 +9,7 @@ import { selfPlay, type SelfPlayOptions } from "../../core/self_play.ts";
 import type { WinRateAgainst } from "../../core/evaluate.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
 import { LINEAR_LAYERS, type LinearLayer } from "../../models/architectures/llama.ts";
+import type { CheckpointFiles } from "../../models/checkpoints/open.ts";
 import type { LanguageModel, LanguageModelOptions } from "../../models/language_model.ts";
 import type { LocalPolicy } from "../../models/local_policy.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
@@ -77,7 +78,7 @@ kept in --out; the same command on a folder that was begun continues, and --out 
         `Cannot split the prompts over ${parts} iterations as each must have one: ${division.prompts.length}; give more, or --prompts-per-iteration repeat`,
       );
     }
-    const model = await trainableModel(values, context);
+    const { model, files } = await trainableModel(values, context);
     const all = [...division.prompts, ...division.heldOut];
     checkPromptLengths(model, all, values.maxTokens, model.config.maxPositions);
     checkPromptLengths(model, division.prompts, 1, values.maxLength);
@@ -98,7 +99,8 @@ kept in --out; the same command on a folder that was begun continues, and --out 
         await folder.write("run.json", json(facts));
         await folder.write("config.json", json(config));
         const policy = await model.policy(values.seed);
-        await play(folder, values, model, progress, print, {
+        const beside = () => tokenizerFiles(files);
+        await play({ folder, values, model, progress, print, beside }, {
           ...recipe(values),
           policy,
           oracle,
@@ -147,15 +149,33 @@ function presetsHelp(): string {
 async function trainableModel(
   values: TrainValues,
   context: CommandContext<Options>,
-): Promise<LanguageModel> {
-  const checkpoint = await loadCheckpoint(values, context.resources);
+): Promise<{ model: LanguageModel; files: CheckpointFiles }> {
   const trainable = trainableOf(values);
+  const { checkpoint, files } = await loadCheckpoint(values, context.resources);
   const backend = await loadBackend({ ...values, threads: threadsOf(values) }, context.resources);
-  return await loadModel(checkpoint, backend, {
+  const model = await loadModel(checkpoint, backend, {
     trainable,
     tokensPerBatch: values.tokensPerBatch,
     ...(values.template === undefined ? {} : { template: values.template }),
   }, context);
+  return { model, files };
+}
+
+/** What belongs beside trained weights, where the checkpoint has it. */
+const TOKENIZER_FILES = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "chat_template.jinja",
+  "generation_config.json",
+];
+
+async function tokenizerFiles(files: CheckpointFiles): Promise<Record<string, Uint8Array>> {
+  const found: Record<string, Uint8Array> = {};
+  for (const name of TOKENIZER_FILES) {
+    const file = files[name];
+    if (file !== undefined) found[name] = await file.read(0, file.size);
+  }
+  return found;
 }
 
 function trainableOf(values: TrainValues): NonNullable<LanguageModelOptions["trainable"]> {
@@ -219,17 +239,27 @@ function recipe(
   };
 }
 
+interface Playing {
+  readonly folder: RunFolder;
+  readonly values: TrainValues;
+  readonly model: LanguageModel;
+  readonly progress: Progress;
+  readonly print: (text: string) => void;
+  /** Files that belong beside trained weights. */
+  readonly beside: () => Promise<Record<string, Uint8Array>>;
+}
+
 /** Plays, records and shows; then the closing table. */
 async function play(
-  folder: RunFolder,
-  values: TrainValues,
-  model: LanguageModel,
-  progress: Progress,
-  print: (text: string) => void,
+  { folder, values, model, progress, print, beside }: Playing,
   options: SelfPlayOptions<LocalPolicy>,
 ): Promise<void> {
   const policyFolder = values.trainable === "all" ? "model" : "adapter";
-  const record = runRecorder(folder, { baseModel: values.model, policyFolder });
+  const record = runRecorder(folder, {
+    baseModel: values.model,
+    policyFolder,
+    extraFiles: beside,
+  });
   const shown = display(progress);
   const run = selfPlay(options);
   let next = await run.next();

@@ -32,14 +32,14 @@ const model = {
     required: true,
     resume: "content",
     group: "Model",
-    help: "checkpoint: a Hugging Face folder, a .gguf file or a llama2.c .bin file",
+    help: "checkpoint: a Hugging Face folder, a .gguf file, a llama2.c .bin file, or embedded",
   },
   tokenizer: {
     type: "text",
     value: "PATH",
     resume: "content",
     group: "Model",
-    help: "tokenizer file, where the checkpoint has none (tok512.bin, tokenizer.json)",
+    help: "tok512.bin, tokenizer.json or a checkpoint that has a tokenizer (default: the model's)",
   },
 } as const satisfies OptionTable;
 

@@ -117,6 +117,20 @@ Deno.test("sppo train leaves the files that docs/cli.md lists", async () => {
   });
 });
 
+Deno.test("sppo train of all weights leaves a model that sppo generate takes", async () => {
+  await inTempFolder(async (cwd) => {
+    await prepare(cwd);
+    await trainTo("run", cwd, ["--trainable", "all", "--iterations", "1", "--held-out", "1"]);
+    const files = await filesBelow(`${cwd}/run/iteration-1/model`);
+    assert.deepEqual([...files.keys()], [
+      ...["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"],
+    ]);
+    const generate = ["generate", "--model", "run/iteration-1/model", "--prompt", "a"];
+    const { code, stderr } = await sppo([...generate, "--max-tokens", "3"], { cwd });
+    assert.equal(code, 0, stderr);
+  });
+});
+
 Deno.test("sppo train killed in every kind of write continues to the same bytes", async () => {
   await inTempFolder(async (cwd) => {
     await prepare(cwd);
