@@ -227,6 +227,7 @@ function recipe(
       ? {}
       : { evaluation: { sampling: { ...sampling, samples: evalSamples } } }),
     promptsPerIteration: values.promptsPerIteration,
+    promptsPerBatch: values.promptsPerBatch,
     eta: values.eta,
     estimator: values.estimator,
     selfTerm: values.selfTerm,

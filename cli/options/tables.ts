@@ -374,6 +374,13 @@ export const trainOptions = {
     group: "Training",
     help: "steps between checkpoints of a fit",
   },
+  promptsPerBatch: {
+    type: "integer",
+    min: 1,
+    default: 32,
+    group: "Machine",
+    help: "prompts answered together; a kill loses at most one batch",
+  },
   evalSamples: {
     type: "integer",
     min: 1,
