@@ -7,6 +7,7 @@
 
 import { ONNXRUNTIME_VERSION } from "./_deps.ts";
 import { type Library, openLibrary } from "./library.ts";
+import { openPlatform } from "./platform.ts";
 
 /** A native pointer that is not null. */
 export type Pointer = NonNullable<Deno.PointerValue>;
@@ -14,7 +15,10 @@ export type Pointer = NonNullable<Deno.PointerValue>;
 const p = "pointer";
 const buffer = "buffer";
 
-/** Place and signature of each function; those marked `nonblocking` run beside the event loop. */
+/**
+ * Place and signature of each function. Those marked `nonblocking` run beside the event loop, those
+ * marked `flush` with denormals as zero where the platform has a way.
+ */
 const table = {
   GetErrorMessage: { at: 2, parameters: [p], result: p },
   CreateEnv: { at: 3, parameters: ["i32", buffer, buffer], result: p },
@@ -43,7 +47,7 @@ const table = {
   ReleaseRunOptions: { at: 97, parameters: [p], result: "void" },
   ReleaseSessionOptions: { at: 100, parameters: [p], result: "void" },
   AddSessionConfigEntry: { at: 130, parameters: [p, buffer, buffer], result: p },
-  RunWithBinding: { at: 133, parameters: [p, p, p], result: p, nonblocking: true },
+  RunWithBinding: { at: 133, parameters: [p, p, p], result: p, nonblocking: true, flush: true },
   CreateIoBinding: { at: 134, parameters: [p, buffer], result: p },
   ReleaseIoBinding: { at: 135, parameters: [p], result: "void" },
   BindInput: { at: 136, parameters: [p, buffer, p], result: p },
@@ -56,6 +60,7 @@ const table = {
     parameters: [p, buffer, "usize", p, p, buffer],
     result: p,
     nonblocking: true,
+    flush: true,
   },
   AddExternalInitializers: { at: 210, parameters: [p, buffer, buffer, "usize"], result: p },
 } as const;
@@ -70,6 +75,10 @@ const API_VERSION = 22;
 export interface Api {
   readonly call: Functions;
   readonly version: string;
+  /** Whether every thread of a run takes denormals as zero; otherwise none should. */
+  readonly flushes: boolean;
+  /** Returns freed memory to the system. */
+  trim(): void;
   /** Throws when a status is an error, and frees it. `doing` completes "Cannot …". */
   check(status: Deno.PointerValue, doing: string): void;
   /** Runs a function whose last argument receives a pointer. */
@@ -100,10 +109,13 @@ export async function openApi(): Promise<Api> {
     base.getPointer(0)!,
     { parameters: ["u32"], result: p } as const,
   );
+  const platform = openPlatform();
   const functions = new Deno.UnsafePointerView(getApi.call(API_VERSION)!);
   const call = Object.fromEntries(
     Object.entries(table).map(([name, { at, ...definition }]) => {
-      const pointer = new Deno.UnsafeFnPointer(functions.getPointer(at * 8)!, definition);
+      const native = functions.getPointer(at * 8)!;
+      const target = "flush" in definition ? platform.flushing(native) : native;
+      const pointer = new Deno.UnsafeFnPointer(target as Deno.PointerObject<never>, definition);
       return [name, pointer.call.bind(pointer)];
     }),
   ) as unknown as Functions;
@@ -117,12 +129,17 @@ export async function openApi(): Promise<Api> {
   return {
     call,
     version,
+    flushes: platform.flushes,
+    trim: platform.trim,
     check,
     create(doing, make) {
       const out = new BigUint64Array(1);
       check(make(out), doing);
       return Deno.UnsafePointer.create(out[0]!)!;
     },
-    close: () => library.close(),
+    close() {
+      platform.close();
+      library.close();
+    },
   };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { dimNames, quotient } from "../../graph/dim.ts";
+import { dimNames, elementCount, quotient } from "../../graph/dim.ts";
 import { decompose } from "../../graph/decompose.ts";
 import { simplify } from "../../graph/simplify.ts";
 import type { Equation, Primitive, Program, TensorType, Value } from "../../graph/program.ts";
@@ -37,12 +37,18 @@ export interface ConstantPort extends ParameterPort {
   readonly rows?: readonly [start: number, end: number];
 }
 
+/** A constant as the session takes it. */
+export interface SessionConstantPort extends ConstantPort {
+  /** Whether onnxruntime may look at its values while it optimises the graph. */
+  readonly inspected: boolean;
+}
+
 /** A model and how its inputs and outputs belong to the program. */
 export interface EmittedModel {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly inputs: readonly Port[];
   readonly parameters: readonly ParameterPort[];
-  readonly constants: readonly ConstantPort[];
+  readonly constants: readonly SessionConstantPort[];
   readonly updates: readonly UpdatePort[];
   readonly outputs: readonly Port[];
 }
@@ -147,8 +153,7 @@ export function emitProgram(original: Program, constants: ReadonlySet<string>): 
     graph,
     updates.map(({ port, scope, name }) => ({ old: `parameter/${scope}/${name}`, next: port })),
   );
-  const read = new Set(graph.nodes.flatMap((node) => node.inputs));
-  const used = constantPorts.filter(({ port }) => read.has(port)); // the session drops others
+  const used = usedConstants(graph, constantPorts);
   return {
     inputs,
     parameters: bound,
@@ -171,6 +176,33 @@ export function emitProgram(original: Program, constants: ReadonlySet<string>): 
       opsets,
     }),
   };
+}
+
+/** Elements up to which any constant counts as inspected. */
+const SMALL = 16384;
+
+/**
+ * The constants that nodes read; the session drops others. Nodes that read nothing but constants are
+ * computed when the graph is optimised, so what they read is inspected.
+ */
+function usedConstants(
+  { nodes, initializers }: GraphEmitter,
+  ports: readonly ConstantPort[],
+): SessionConstantPort[] {
+  const constant = new Set([...initializers, ...ports.map(({ port }) => ({ name: port }))].map(
+    ({ name }) => name,
+  ));
+  const read = new Set<string>();
+  const folded = new Set<string>();
+  for (const { inputs, outputs } of nodes) {
+    const folds = inputs.every((input) => input === "" || constant.has(input));
+    for (const input of inputs) (folds ? folded : read).add(input);
+    if (folds) { for (const output of outputs) constant.add(output); }
+  }
+  return ports.filter(({ port }) => read.has(port) || folded.has(port)).map((port) => ({
+    ...port,
+    inspected: folded.has(port.port) || (elementCount(port.shape) as number) <= SMALL,
+  }));
 }
 
 function port(port: string, name: string, { dtype, shape }: TensorType): Port {

@@ -107,6 +107,7 @@ export class OnnxExecutable implements Executable {
         blocks.push(tensor.block);
         values.push({
           name: port.port,
+          inspected: port.inspected,
           value: tensorOver(
             environment,
             tensor.block,
@@ -116,7 +117,12 @@ export class OnnxExecutable implements Executable {
           ),
         });
       }
-      const session = await createSession(environment, program.name, model.bytes, values);
+      const session = await createSession(environment, {
+        name: program.name,
+        model: model.bytes,
+        constants: values,
+        fewRows: program.equations.some(({ primitive }) => primitive === "cachedAttention"),
+      });
       return new OnnxExecutable(program, environment, turns, model, session, values, blocks);
     } catch (error) {
       for (const { value } of values) environment.api.call.ReleaseValue(value);
@@ -151,6 +157,7 @@ export class OnnxExecutable implements Executable {
       this.#bound.clear();
       call.ReleaseSession(this.#session);
       for (const { value } of this.#constants) call.ReleaseValue(value);
+      this.#environment.api.trim();
       this.#session = undefined;
       void this.#blocks;
     });

@@ -163,6 +163,9 @@ function attributeMessage(name: string, value: AttributeValue): Record<string, u
 
 const EXTERNAL = 1;
 
+/** Name of the file that holds tensors without `rawData`; see `session.ts`. */
+export const EXTERNAL_FILE = "null";
+
 function tensorMessage({ name, dims, dataType, rawData }: TensorProto): Record<string, unknown> {
   return {
     name,
@@ -170,7 +173,7 @@ function tensorMessage({ name, dims, dataType, rawData }: TensorProto): Record<s
     dataType,
     ...(rawData ? { rawData } : {
       dataLocation: EXTERNAL,
-      externalData: [{ key: "location", value: "store" }],
+      externalData: [{ key: "location", value: EXTERNAL_FILE }],
     }),
   };
 }

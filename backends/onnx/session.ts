@@ -22,6 +22,7 @@ export interface Environment {
 export interface SessionSettings {
   readonly threads: number;
   readonly spinning: boolean;
+  readonly packing: "decode" | "always";
   readonly profile?: string;
 }
 
@@ -77,18 +78,28 @@ export function tensorOver(
     ));
 }
 
+/** What a session is made of. */
+export interface SessionParts {
+  readonly name: string;
+  readonly model: Uint8Array<ArrayBuffer>;
+  /** They must outlive the session. */
+  readonly constants: readonly SessionConstant[];
+  /** Whether products have few rows, so that packing a constant for each would show. */
+  readonly fewRows: boolean;
+}
+
 /** An initializer given to a session. */
 export interface SessionConstant {
   readonly name: string;
   readonly value: Pointer;
+  /** Whether its values are needed while the graph is optimised. */
+  readonly inspected: boolean;
 }
 
-/** Creates a session; the event loop goes on meanwhile. The constants must outlive it. */
+/** Creates a session; the event loop goes on meanwhile. */
 export async function createSession(
   { api, env, packed, options }: Environment,
-  name: string,
-  model: Uint8Array<ArrayBuffer>,
-  constants: readonly SessionConstant[],
+  { name, model, constants, fewRows }: SessionParts,
 ): Promise<Pointer> {
   const { call, check, create } = api;
   const doing = `compile ${name}`;
@@ -99,8 +110,10 @@ export async function createSession(
     check(call.SetSessionGraphOptimizationLevel(settings, OPTIMISE_ALL), doing);
     check(call.SetSessionLogSeverityLevel(settings, LOG_FATAL), doing);
     check(call.DisableMemPattern(settings), doing);
+    const packs = fewRows || options.packing === "always";
     const config = {
-      "session.set_denormal_as_zero": "1",
+      "session.disable_prepacking": packs ? "0" : "1",
+      "session.set_denormal_as_zero": api.flushes ? "1" : "0",
       "session.intra_op.allow_spinning": options.spinning ? "1" : "0",
     };
     for (const [key, value] of Object.entries(config)) {
@@ -124,12 +137,20 @@ export async function createSession(
     return Deno.UnsafePointer.create(out[0]!)!;
   } finally {
     call.ReleaseSessionOptions(settings);
+    api.trim();
   }
 }
 
 /**
- * Gives a session its constants over our memory, twice: as external data, which the graph's checks
- * accept without bytes in the model, and as shared initializers, which alone are packed only once.
+ * Folder of a file of the name the model says holds its constants. It must exist, but is never read:
+ * the values come from our memory. Where there is none every constant counts as inspected.
+ */
+const externalFolder: string | undefined = Deno.build.os === "windows" ? undefined : "/dev";
+
+/**
+ * Gives a session its constants over our memory. As shared initializers they are neither copied nor
+ * packed more than once, but the graph's optimisation does not see them; as external data it does,
+ * at the price of a copy while the session is created.
  */
 function addConstants(
   { call, check }: Api,
@@ -137,17 +158,22 @@ function addConstants(
   constants: readonly SessionConstant[],
   doing: string,
 ): void {
-  if (constants.length === 0) return;
-  const names = constants.map(({ name }) => cString(name));
+  if (externalFolder) {
+    const key = cString("session.model_external_initializers_file_folder_path");
+    check(call.AddSessionConfigEntry(settings, key, cString(externalFolder)), doing);
+  }
+  for (const { name, value } of constants) {
+    check(call.AddInitializer(settings, cString(name), value), doing);
+  }
+  const inspected = constants.filter(({ inspected }) => inspected || !externalFolder);
+  if (inspected.length === 0) return;
+  const names = inspected.map(({ name }) => cString(name));
   const namePointers = BigUint64Array.from(names, (name) => address(Deno.UnsafePointer.of(name)));
-  const values = BigUint64Array.from(constants, ({ value }) => address(value));
+  const values = BigUint64Array.from(inspected, ({ value }) => address(value));
   check(
-    call.AddExternalInitializers(settings, namePointers, values, BigInt(constants.length)),
+    call.AddExternalInitializers(settings, namePointers, values, BigInt(inspected.length)),
     doing,
   );
-  constants.forEach(({ value }, index) => {
-    check(call.AddInitializer(settings, names[index]!, value), doing);
-  });
 }
 
 function address(pointer: Deno.PointerValue): bigint {

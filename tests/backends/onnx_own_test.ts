@@ -287,6 +287,79 @@ testWith(
   },
 );
 
+testWith("run() repeats its bytes when numbers are denormal", async (backend) => {
+  const g = new ProgramBuilder("denormal");
+  const a = g.input("a", "float32", ["n", 64]);
+  const b = g.input("b", "float32", [64, "n"]);
+  g.output("y", g.matmul(a, b));
+  const bound = (await backend.compile(g.build())).bind();
+  const count = 64 * 1024;
+  const inputs = {
+    a: { shape: [1024, 64], data: new Float32Array(count).fill(1e-20) },
+    b: { shape: [64, 1024], data: new Float32Array(count).fill(1e-21) },
+  };
+  const counts = new Set<number>();
+  for (let run = 0; run < 10; run++) {
+    const busy = Promise.all([1, 2, 3].map(() => crypto.subtle.digest("SHA-1", new Uint8Array(9))));
+    const { y } = await bound.run(inputs);
+    counts.add([...y!.data].filter((value) => value === 0).length);
+    await busy;
+  }
+  assert.equal(counts.size, 1, `zeros: ${[...counts]}`);
+  assert.ok(Number.MIN_VALUE * counts.size > 0, "JavaScript keeps its denormals");
+});
+
+/** MiB that compiling programs with 40 MiB of weights adds to the process, one by one. */
+async function residentGrowth(backend: Backend, cached: boolean): Promise<number[]> {
+  const size = 3238; // above the 32 MiB that the C library may keep of freed memory
+  const weights = await backend.createStore([{ name: "w", shape: [size, size] }]);
+  await weights.write("w", new Float32Array(size * size).fill(0.5));
+  const growth: number[] = [];
+  for (let count = 1; count <= 3; count++) {
+    const g = new ProgramBuilder(`product_${count}`);
+    const x = g.input("x", "float32", ["n", size]);
+    g.output("y", g.linear(x, g.parameter("weights", "w", [size, size])));
+    if (cached) {
+      const row = g.input("row", "float32", [1, 1, 1, 8]);
+      const cache = g.input("cache", "float32", [1, 1, 4, 8]);
+      const one = g.input("one", "int32", [1]);
+      const attended = g.cachedAttention(
+        { query: row, key: row, value: row, keys: cache, values: cache, past: one, count: one },
+        { scale: 1 },
+      );
+      g.output("attended", attended.output);
+    }
+    const before = Deno.memoryUsage().rss;
+    await backend.compile(g.build(), { constants: { weights } });
+    growth.push((Deno.memoryUsage().rss - before) / 2 ** 20);
+  }
+  return growth;
+}
+
+testWith("compile() copies weights at most once when sessions share them", async (backend) => {
+  const plain = await residentGrowth(backend, false);
+  assert.ok(plain.every((grown) => grown < 20), `without packing: ${plain} MiB`);
+  const [first, ...others] = await residentGrowth(backend, true);
+  assert.ok(first! < 60, `packing once: ${first} MiB`);
+  assert.ok(others.every((grown) => grown < 20), `packing again: ${others} MiB`);
+});
+
+testWith("compile() folds what is computed from constants alone", async (backend) => {
+  const g = new ProgramBuilder("folded");
+  const x = g.input("x", "float32", ["n", 300]);
+  const w = g.parameter("weights", "w", [300, 200]);
+  g.output("sum", g.matmul(x, g.mul(g.add(w, g.constant(1)), g.constant(0.1))));
+  g.output("part", g.matmul(x, g.slice(w, 1, 10, 20)));
+  g.output("turned", g.matmul(g.transpose(w, [1, 0]), x, { transposeB: true }));
+  const program = g.build();
+  const [table, rows] = [noise(3, [300, 200]), noise(4, [2, 300])];
+  const weights = await backend.createStore([fromFloat32("w", [300, 200], table.data)]);
+  const bound = (await backend.compile(program, { constants: { weights } })).bind();
+  const outputs = await bound.run({ x: rows });
+  const expected = interpret(program, { inputs: { x: rows }, stores: { weights: { w: table } } });
+  for (const [name, { data }] of Object.entries(expected.outputs)) close(outputs[name]!.data, data);
+});
+
 testWith("errors name what was done when something does not fit", async (backend) => {
   const g = new ProgramBuilder("add");
   const rows = g.input("x", "float32", ["n", 2]);
