@@ -9,8 +9,8 @@ const OPENAI = "npm:openai@7.57.0";
 
 /** One choice of a chat completion. */
 export interface ChatChoice {
-  readonly message: { readonly content: string | null };
-  readonly finish_reason: string | null;
+  readonly message?: { readonly content?: string | null };
+  readonly finish_reason?: string | null;
 }
 
 /** What is used of the client. */
@@ -20,7 +20,7 @@ export interface OpenAiClient {
       create(
         body: Readonly<Record<string, unknown>>,
         options: { readonly signal?: AbortSignal },
-      ): Promise<{ readonly choices: readonly ChatChoice[] }>;
+      ): Promise<{ readonly choices?: readonly ChatChoice[] }>;
     };
   };
 }

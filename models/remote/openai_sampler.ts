@@ -48,28 +48,40 @@ async function ask(
     max_tokens: maxTokens,
     seed: deriveSeed(seed, id, sample),
     ...(stop?.length ? { stop } : {}),
-  }, signal ? { signal } : {});
-  const choice = choices[0];
-  if (choice?.message.content === undefined || choice.message.content === null) {
+  }, signal ? { signal } : {}).catch((error: unknown) => {
+    throw new Error(
+      `Cannot sample from ${model} as the server must answer for prompt ${id}: ${
+        error instanceof Error ? error.message : error
+      }`,
+      { cause: error },
+    );
+  });
+  const choice = choices?.[0];
+  const text = choice?.message?.content;
+  if (typeof text !== "string") {
     throw new TypeError(
       `Cannot sample from ${model} as the server must return a text for prompt ${id}: ` +
         (choice ? "no content" : "no choice"),
     );
   }
-  return {
-    text: choice.message.content,
-    finishReason: choice.finish_reason === "length" ? "length" : "stop",
-  };
+  return { text, finishReason: choice?.finish_reason === "length" ? "length" : "stop" };
 }
 
 /**
- * A sampler over the chat completions of a server.
+ * A sampler over the chat completions of a server. Requests still under way are aborted when one of
+ * them fails, or when whoever asks stops early.
  *
- * @throws {RangeError} On sampling, when asked for top-k or min-p, which the interface lacks.
+ * @throws {RangeError} When `concurrency` is not a whole number from 1 on; on sampling, when asked for
+ *   top-k or min-p, which the interface lacks.
  */
 export function openAiSampler(options: OpenAiSamplerOptions): Sampler {
   const { baseUrl, model, apiKey = "none", concurrency = 4, timeoutMs = 120_000, maxRetries = 3 } =
     options;
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw new RangeError(
+      `Cannot sample from a server as the requests at once must be a whole number from 1 on: ${concurrency}`,
+    );
+  }
   let client: Promise<OpenAiClient> | undefined;
   const connect = async () => {
     const { default: OpenAi } = await loadOpenAi();
@@ -83,7 +95,14 @@ export function openAiSampler(options: OpenAiSamplerOptions): Sampler {
           "Cannot sample from a server as top-k and min-p must be off: its interface has neither",
         );
       }
+      const { signal } = sampling;
+      signal?.throwIfAborted();
       const connected = await (client ??= connect());
+      const ending = new AbortController();
+      const own = {
+        ...sampling,
+        signal: signal ? AbortSignal.any([signal, ending.signal]) : ending.signal,
+      };
       const waiting: Promise<Response>[] = [];
       const queue = prompts.flatMap((prompt) =>
         Array.from({ length: sampling.samples }, (_, sample) => ({ prompt, sample }))
@@ -92,20 +111,27 @@ export function openAiSampler(options: OpenAiSamplerOptions): Sampler {
       const fill = (until: number) => {
         while (waiting.length < Math.min(until, queue.length)) {
           const { prompt, sample } = queue[waiting.length]!;
-          const answer = ask(connected, model, prompt, sample, sampling);
+          const answer = ask(connected, model, prompt, sample, own);
           answer.catch(() => {}); // reported where it is awaited
           waiting.push(answer);
         }
       };
       let done = 0;
-      for (const prompt of prompts) {
-        const responses: Response[] = [];
-        for (let sample = 0; sample < sampling.samples; sample++) {
-          fill(done + concurrency);
-          responses.push(await waiting[done]!);
-          done++;
+      try {
+        for (const prompt of prompts) {
+          const responses: Response[] = [];
+          for (let sample = 0; sample < sampling.samples; sample++) {
+            fill(done + concurrency);
+            responses.push(await waiting[done]!);
+            done++;
+          }
+          yield { prompt, responses };
         }
-        yield { prompt, responses };
+      } catch (error) {
+        signal?.throwIfAborted(); // with its own reason, not the client's
+        throw error;
+      } finally {
+        ending.abort();
       }
     },
   };
