@@ -4,9 +4,7 @@
  * @module
  */
 
-import type { Evaluation, IterationSummary, SelfPlayEvent } from "../../core/events.ts";
 import { selfPlay, type SelfPlayOptions } from "../../core/self_play.ts";
-import type { WinRateAgainst } from "../../core/evaluate.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
 import { LINEAR_LAYERS, type LinearLayer } from "../../models/architectures/llama.ts";
 import type { CheckpointFiles } from "../../models/checkpoints/open.ts";
@@ -21,7 +19,8 @@ import { checkPromptLengths } from "../load_policy.ts";
 import { parseConfig, resolveValues, toConfig } from "../options/parse.ts";
 import { flagName, type SomeValues, type Values } from "../options/spec.ts";
 import { presets, trainOptions } from "../options/tables.ts";
-import { byteSize, duration, peakMemory, type Progress, textTable } from "../progress.ts";
+import { byteSize, peakMemory, type Progress } from "../progress.ts";
+import { closingTable, display, meanLosses } from "../run_display.ts";
 import { promptsDigest, readPrompts } from "../prompts.ts";
 import {
   configDifferences,
@@ -271,7 +270,7 @@ async function play(
   }
   progress.finish();
   const { initialEvaluation, iterations } = next.value;
-  print(closingTable(initialEvaluation, iterations, shown.iterations));
+  print(closingTable(initialEvaluation, iterations, await meanLosses(folder), shown.seconds));
   print(
     `\nPeak memory ${byteSize(peakMemory())} (weights ${
       byteSize(model.weightBytes)
@@ -286,123 +285,4 @@ async function play(
       ["config.json", "the options, for --config"],
     ] as const
   ) print(`  ${name.padEnd(24)}${what}`);
-}
-
-/** What the display remembers of an iteration for the closing table. */
-interface ShownIteration {
-  seconds: number;
-  loss: number;
-  steps: number;
-}
-
-function display(progress: Progress): {
-  event(event: SelfPlayEvent<LocalPolicy>): void;
-  readonly iterations: ReadonlyMap<number, ShownIteration>;
-} {
-  const names = {
-    generate: "responses",
-    judge: "judgements",
-    train: "training",
-    evaluate: "evaluation",
-  } as const;
-  const units = {
-    generate: "prompts",
-    judge: "prompts",
-    train: "steps",
-    evaluate: "items",
-  } as const;
-  const iterations = new Map<number, ShownIteration>();
-  let started = performance.now();
-  const of = (iteration: number): ShownIteration => {
-    const shown = iterations.get(iteration) ?? { seconds: 0, loss: 0, steps: 0 };
-    iterations.set(iteration, shown);
-    return shown;
-  };
-  return {
-    iterations,
-    event(event) {
-      const label = "stage" in event
-        ? `${event.iteration === 0 ? "start" : `iteration ${event.iteration}`}: ${
-          names[event.stage]
-        }`
-        : "";
-      switch (event.type) {
-        case "stage-started":
-          if (event.stage === "generate") started = performance.now();
-          return progress.update(
-            label,
-            0,
-            event.stage === "train" ? 0 : event.total,
-            units[event.stage],
-          );
-        case "progress":
-          return progress.update(label, event.done, event.total, units[event.stage]);
-        case "step": {
-          const { step = 0, loss = NaN, total_steps = 0 } = event.metrics;
-          const shown = of(event.iteration);
-          shown.loss += loss;
-          shown.steps++;
-          const normalized = event.metrics["loss/normalized"] ?? loss;
-          return progress.update(
-            `iteration ${event.iteration}: training`,
-            step,
-            total_steps,
-            "steps",
-            `loss ${normalized.toPrecision(3)}`,
-          );
-        }
-        case "evaluated": {
-          const { reference } = event.evaluation.against;
-          if (event.iteration > 0) {
-            progress.line(
-              `iteration ${event.iteration}: wins against the start ${percent(reference)}`,
-            );
-          }
-          return;
-        }
-        case "iteration":
-          of(event.iteration).seconds = event.restored ? NaN : (performance.now() - started) / 1000;
-          return;
-        case "stage-finished":
-        case "sampled":
-        case "judged":
-        case "held-out":
-        case "policy":
-          return;
-        default:
-          return event satisfies never;
-      }
-    },
-  };
-}
-
-function percent(rate: WinRateAgainst | undefined): string {
-  if (rate?.winRate === undefined) return "-";
-  const error = rate.standardError === undefined
-    ? ""
-    : ` ± ${(100 * rate.standardError).toFixed(1)}`;
-  return `${(100 * rate.winRate).toFixed(1)} %${error}`;
-}
-
-function closingTable(
-  initial: Evaluation | undefined,
-  iterations: readonly IterationSummary[],
-  shown: ReadonlyMap<number, ShownIteration>,
-): string {
-  const rows = iterations.map(({ iteration, statistics, evaluation }) => {
-    const seen = shown.get(iteration);
-    return [
-      String(iteration),
-      percent(evaluation?.against.previous),
-      percent(evaluation?.against.reference),
-      evaluation?.length?.words.toFixed(1) ?? "-",
-      `${statistics.trainedGroups}/${statistics.groups}`,
-      seen && seen.steps > 0 ? (seen.loss / seen.steps).toPrecision(3) : "-",
-      seen && Number.isFinite(seen.seconds) ? duration(seen.seconds) : "-",
-    ];
-  });
-  const head = ["iteration", "wins/previous", "wins/start", "words", "trained", "loss", "time"];
-  const words = initial?.length?.words.toFixed(1);
-  const start = words === undefined ? [] : [["start", "-", "-", words, "-", "-", "-"]];
-  return textTable(head, [...start, ...rows]);
 }

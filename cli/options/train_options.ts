@@ -1,0 +1,282 @@
+/**
+ * The options of `sppo train`, and its presets.
+ *
+ * @module
+ */
+
+import { backend, common, model, promptColumn, sampling, template } from "./shared.ts";
+import type { OptionTable, SomeValues } from "./spec.ts";
+
+/** Options of `sppo train`. */
+export const trainOptions = {
+  ...model,
+  ...template,
+  prompts: {
+    type: "text",
+    value: "FILE",
+    required: true,
+    resume: "content",
+    group: "Data",
+    help: "prompts to train on: .jsonl, .json, .csv, .txt or .parquet",
+  },
+  ...promptColumn,
+  heldOut: {
+    type: "text",
+    value: "FILE|N|X",
+    resume: "content",
+    group: "Data",
+    help:
+      "prompts to evaluate on: a file, or how many (or which share) of the prompts to keep apart",
+  },
+  judge: {
+    type: "text",
+    value: "JUDGE",
+    required: true,
+    resume: "content",
+    group: "Data",
+    help: "what compares responses: a short form (sppo help judge) or a TypeScript module",
+  },
+  out: {
+    type: "text",
+    value: "DIR",
+    required: true,
+    flagOnly: true,
+    resume: "free",
+    group: "Data",
+    help: "folder of the run; one that was begun is continued",
+  },
+  preset: {
+    type: "choice",
+    choices: ["lora", "paper"],
+    default: "lora",
+    group: "Recipe",
+    help: "values of the options that are not given",
+  },
+  iterations: {
+    type: "integer",
+    min: 1,
+    default: 3,
+    resume: "more",
+    group: "Recipe",
+    help: "rounds of self-play",
+  },
+  samples: {
+    type: "integer",
+    min: 2,
+    default: 5,
+    group: "Recipe",
+    help: "K, responses per prompt",
+  },
+  promptsPerIteration: {
+    type: "choice",
+    choices: ["split", "repeat"],
+    default: "split",
+    group: "Recipe",
+    help: "split the prompts over the iterations, or use all in each",
+  },
+  eta: {
+    type: "number",
+    above: 0,
+    group: "Recipe",
+    help: "step size of the game: targets are eta (win rate - 1/2) nats; 1/beta",
+  },
+  estimator: {
+    type: "choice",
+    choices: ["matrix", "scores"],
+    default: "matrix",
+    group: "Recipe",
+    help: "win rates from the judge's table, or from one score per response",
+  },
+  preferenceTemperature: {
+    type: "number",
+    above: 0,
+    group: "Recipe",
+    help: "divides differences of the judge's logits (default: its own probabilities)",
+  },
+  selfTerm: {
+    type: "choice",
+    choices: ["include", "exclude"],
+    default: "include",
+    group: "Recipe",
+    help: "whether a response's comparison with itself, 1/2, counts in its win rate",
+  },
+  selection: {
+    type: "choice",
+    choices: ["best-worst", "all"],
+    default: "best-worst",
+    group: "Recipe",
+    help: "train on the best and the worst response, or on all K",
+  },
+  normalizer: {
+    type: "choice",
+    choices: ["half", "sample"],
+    default: "half",
+    group: "Recipe",
+    help: "log Z as eta/2, or estimated from the K responses",
+  },
+  loss: {
+    type: "choice",
+    choices: ["sppo", "sft"],
+    default: "sppo",
+    group: "Recipe",
+    help: "squared error of the log-ratio, or token likelihood of what was selected",
+  },
+  ...sampling,
+  trainable: {
+    type: "choice",
+    choices: ["lora", "all"],
+    group: "Training",
+    help: "train a low-rank adapter, or all weights",
+  },
+  loraRank: {
+    type: "integer",
+    min: 1,
+    default: 16,
+    group: "Training",
+    help: "rank of the adapter",
+  },
+  loraAlpha: {
+    type: "number",
+    above: 0,
+    group: "Training",
+    help: "the adapter is scaled by alpha over rank (default: twice the rank)",
+  },
+  loraTargets: {
+    type: "list",
+    value: "NAMES",
+    default: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    group: "Training",
+    help: "linear layers with an adapter",
+  },
+  learningRate: {
+    type: "number",
+    above: 0,
+    group: "Training",
+    help: "largest learning rate",
+  },
+  optimizer: {
+    type: "choice",
+    choices: ["adamw", "rmsprop"],
+    group: "Training",
+    help: "optimizer; its state starts anew in each iteration",
+  },
+  schedule: {
+    type: "choice",
+    choices: ["linear", "cosine", "constant"],
+    default: "linear",
+    group: "Training",
+    help: "how the learning rate falls after the warm-up",
+  },
+  warmupRatio: {
+    type: "number",
+    min: 0,
+    max: 1,
+    default: 0.1,
+    group: "Training",
+    help: "share of the steps over which the learning rate rises",
+  },
+  scheduleSteps: {
+    type: "integer",
+    min: 1,
+    group: "Training",
+    help: "length of the schedule in steps (default: the fit's own)",
+  },
+  epochs: {
+    type: "integer",
+    min: 1,
+    group: "Training",
+    help: "passes over the selected responses in each iteration",
+  },
+  batch: {
+    type: "integer",
+    min: 1,
+    group: "Training",
+    help: "prompts (pairs) per optimizer step",
+  },
+  tokensPerBatch: {
+    type: "integer",
+    min: 1,
+    default: 2048,
+    group: "Training",
+    help: "tokens computed at once; a step accumulates over as many parts as it needs",
+  },
+  maxGradNorm: {
+    type: "number",
+    min: 0,
+    default: 1,
+    group: "Training",
+    help: "gradients longer than this are scaled down to it; 0 leaves them",
+  },
+  weightDecay: {
+    type: "number",
+    min: 0,
+    default: 0,
+    group: "Training",
+    help: "decoupled weight decay",
+  },
+  maxLength: {
+    type: "integer",
+    min: 2,
+    default: 1024,
+    group: "Training",
+    help: "longest prompt with response in tokens",
+  },
+  tooLong: {
+    type: "choice",
+    choices: ["skip", "cut"],
+    default: "skip",
+    group: "Training",
+    help: "leave out responses longer than that, or cut them",
+  },
+  checkpointEvery: {
+    type: "integer",
+    min: 1,
+    default: 10,
+    group: "Training",
+    help: "steps between checkpoints of a fit",
+  },
+  promptsPerBatch: {
+    type: "integer",
+    min: 1,
+    default: 32,
+    group: "Machine",
+    help: "prompts answered together; a kill loses at most one batch",
+  },
+  evalSamples: {
+    type: "integer",
+    min: 1,
+    group: "Evaluation",
+    help: "responses per held-out prompt (default: as --samples)",
+  },
+  ...backend,
+  ...common,
+} as const satisfies OptionTable;
+
+/**
+ * Values that the presets put below what is given. `paper` is the recipe of Wu et al. 2024
+ * (uclaml/SPPO `run_sppo_mistral.sh`); `lora` was chosen for adapters on small models.
+ */
+export const presets: Readonly<
+  Record<"paper" | "lora", SomeValues<typeof trainOptions>>
+> = {
+  lora: {
+    eta: 20,
+    trainable: "lora",
+    optimizer: "adamw",
+    learningRate: 2e-4,
+    epochs: 1,
+    batch: 8,
+  },
+  paper: {
+    eta: 1000,
+    trainable: "all",
+    optimizer: "rmsprop",
+    learningRate: 5e-7,
+    schedule: "linear",
+    warmupRatio: 0.1,
+    epochs: 1,
+    batch: 64,
+    temperature: 0.7,
+    topP: 0.9,
+  },
+};
