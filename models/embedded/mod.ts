@@ -12,7 +12,12 @@
 import { bytesSource } from "../checkpoints/byte_source.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoints/open.ts";
 
-const FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] as const;
+const FILES = [
+  "config.json",
+  "model.safetensors",
+  "tokenizer.json",
+  "tokenizer_config.json",
+] as const;
 
 /**
  * Opens the embedded policy's checkpoint.
