@@ -15,7 +15,7 @@ import type {
 } from "../../graph/backend.ts";
 import type { Program } from "../../graph/program.ts";
 import { openApi } from "./api.ts";
-import { OnnxExecutable } from "./executable.ts";
+import { compileProgram, type OnnxExecutable } from "./executable.ts";
 import { closeEnvironment, type Environment, openEnvironment } from "./session.ts";
 import { createStore } from "./store.ts";
 import { Turns } from "./turns.ts";
@@ -72,11 +72,12 @@ class OnnxBackend implements Backend {
 
   async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
     this.#checkOpen(`compile ${program.name}`);
-    const executable = await OnnxExecutable.compile(
+    const executable = await compileProgram(
       this.#environment,
       this.#turns,
       program,
       options,
+      (disposed) => this.#executables.delete(disposed),
     );
     this.#executables.add(executable);
     return executable;

@@ -7,15 +7,20 @@
 
 import type { BoundExecutable, HostTensor, RunOptions } from "../../graph/backend.ts";
 import { bindSizes } from "../../graph/bind_sizes.ts";
-import { elementCount, evaluateDim, evaluateShape } from "../../graph/dim.ts";
+import {
+  elementCount,
+  evaluateDim,
+  evaluateShape,
+  type Shape,
+  type Sizes,
+} from "../../graph/dim.ts";
 import type { Program } from "../../graph/program.ts";
-import { type Api, cString, type Pointer } from "./api.ts";
-import type { EmittedModel, Port } from "./emit.ts";
-import { elementTypes } from "./graph_emitter.ts";
-import { allocate, type Block, floats, integers } from "./memory.ts";
-import { ElementType } from "./proto.ts";
-import { type Environment, tensorOver } from "./session.ts";
+import type { Pointer } from "./api.ts";
+import type { EmittedModel } from "./emit.ts";
+import { allocate, floats } from "./memory.ts";
+import type { Environment } from "./session.ts";
 import { checkPasts, matchStored, type PastInput, pastInputs } from "./sizes.ts";
+import { type BindingHandles, HostSlot, Slot } from "./slots.ts";
 import type { StoredTensor } from "./store.ts";
 import type { Turns } from "./turns.ts";
 
@@ -31,97 +36,48 @@ export interface BoundRunParts {
   readonly updates: readonly StoredTensor[];
 }
 
-/** A port of the session and what is bound to it now. */
-class Slot {
-  readonly #environment: Environment;
-  readonly #binding: Pointer;
-  readonly #port: Port;
-  readonly #name: Uint8Array<ArrayBuffer>;
-  readonly #output: boolean;
-  #block: Block | undefined;
-  #shape = "";
-  #value: Pointer | undefined;
-
-  constructor(environment: Environment, binding: Pointer, port: Port, output: boolean) {
-    this.#environment = environment;
-    this.#binding = binding;
-    this.#port = port;
-    this.#name = cString(port.port);
-    this.#output = output;
-  }
-
-  /** Binds a block with a shape, unless it is bound already. */
-  bind(block: Block, shape: readonly number[]): void {
-    const text = shape.join();
-    if (block === this.#block && text === this.#shape) return;
-    const { api } = this.#environment;
-    const type = this.#port.dtype === "bool" ? ElementType.int32 : elementTypes[this.#port.dtype];
-    const value = tensorOver(this.#environment, block, shape, type);
-    const bind = this.#output ? api.call.BindOutput : api.call.BindInput;
-    api.check(bind(this.#binding, this.#name, value), `bind ${this.#port.port}`);
-    this.release();
-    this.#block = block;
-    this.#shape = text;
-    this.#value = value;
-  }
-
-  release(): void {
-    if (this.#value) this.#environment.api.call.ReleaseValue(this.#value);
-    this.#value = undefined;
-    this.#block = undefined;
-  }
-}
-
-/** A slot with memory of its own, which grows and is reused. */
-class HostSlot {
-  readonly port: Port;
-  readonly #slot: Slot;
-  #block: Block | undefined;
-
-  constructor(environment: Environment, binding: Pointer, port: Port, output: boolean) {
-    this.port = port;
-    this.#slot = new Slot(environment, binding, port, output);
-  }
-
-  /** Binds memory for a shape and returns it. */
-  view(shape: readonly number[]): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
-    const elements = shape.reduce((product, size) => product * size, 1);
-    if (!this.#block || this.#block.bytes < elements * 4) this.#block = allocate(elements * 4);
-    this.#slot.bind(this.#block, shape);
-    return (this.port.dtype === "float32" ? floats : integers)(this.#block, 0, elements);
-  }
-
-  release(): void {
-    this.#slot.release();
-  }
+/** A tensor that an update goes to. */
+interface Target {
+  readonly tensor: StoredTensor;
+  readonly shape: Shape;
+  readonly slot: Slot;
+  readonly inPlace: boolean;
 }
 
 /** See the module's text. */
 export class BoundRun implements BoundExecutable {
   readonly #parts: BoundRunParts;
-  readonly #api: Api;
-  readonly #binding: Pointer;
-  readonly #runOptions: Pointer;
+  readonly #handles: BindingHandles;
   readonly #inputs: readonly HostSlot[];
   readonly #outputs: readonly HostSlot[];
   readonly #parameters: readonly Slot[];
-  readonly #updates: readonly Slot[];
+  readonly #targets: readonly Target[];
   readonly #pasts: readonly PastInput[];
-  #released = false;
 
-  constructor(parts: BoundRunParts) {
-    const { environment, model, session, program } = parts;
-    const api = environment.api;
+  constructor(parts: BoundRunParts, handles: BindingHandles) {
+    const { environment, model, program, parameters } = parts;
     this.#parts = parts;
-    this.#api = api;
-    const doing = `bind ${program.name}`;
-    const binding = api.create(doing, (out) => api.call.CreateIoBinding(session, out));
-    this.#binding = binding;
-    this.#runOptions = api.create(doing, (out) => api.call.CreateRunOptions(out));
-    this.#inputs = model.inputs.map((port) => new HostSlot(environment, binding, port, false));
-    this.#outputs = model.outputs.map((port) => new HostSlot(environment, binding, port, true));
-    this.#parameters = model.parameters.map((port) => new Slot(environment, binding, port, false));
-    this.#updates = model.updates.map((port) => new Slot(environment, binding, port, true));
+    this.#handles = handles;
+    this.#inputs = model.inputs.map((port) => new HostSlot(environment, handles, port, false));
+    this.#outputs = model.outputs.map((port) => new HostSlot(environment, handles, port, true));
+    this.#parameters = model.parameters.map((port) => new Slot(environment, handles, port, false));
+    this.#targets = model.updates.map((port, index) => {
+      const tensor = parts.updates[index]!;
+      // One store may stand for two scopes: then other names read the same memory.
+      const names = parameters.filter((one) => one === tensor).length;
+      return {
+        tensor,
+        shape: port.shape,
+        slot: new Slot(environment, handles, port, true),
+        inPlace: port.inPlace && names <= 1,
+      };
+    });
+    if (new Set(parts.updates).size < parts.updates.length) {
+      throw new TypeError(
+        `Cannot bind ${program.name} as each stored tensor must be updated once: ` +
+          "one store stands for two updated scopes",
+      );
+    }
     this.#pasts = pastInputs(program);
   }
 
@@ -142,7 +98,7 @@ export class BoundRun implements BoundExecutable {
     signal: AbortSignal | undefined,
   ): Promise<Record<string, HostTensor>> {
     const { program, model, parameters } = this.#parts;
-    if (this.#released) {
+    if (this.#handles.released) {
       throw new TypeError(`Cannot run ${program.name} as it must not be disposed: it is`);
     }
     signal?.throwIfAborted();
@@ -168,40 +124,33 @@ export class BoundRun implements BoundExecutable {
     return outputs;
   }
 
-  #bindUpdates(sizes: Record<string, number>): void {
-    const { model, updates } = this.#parts;
-    model.updates.forEach(({ shape, inPlace }, index) => {
-      const tensor = updates[index]!;
+  #bindUpdates(sizes: Sizes): void {
+    for (const { tensor, shape, slot, inPlace } of this.#targets) {
       if (!inPlace) tensor.spare ??= allocate(tensor.block.bytes);
-      this.#updates[index]!.bind(
-        inPlace ? tensor.block : tensor.spare!,
-        evaluateShape(shape, sizes),
-      );
-    });
+      slot.bind(inPlace ? tensor.block : tensor.spare!, evaluateShape(shape, sizes));
+    }
   }
 
   /** Tensors whose update was written beside them take it; rows outside the run are kept. */
-  #swap(sizes: Record<string, number>): void {
-    const { model, updates } = this.#parts;
-    model.updates.forEach(({ inPlace, shape }, index) => {
-      if (inPlace) return;
-      const tensor = updates[index]!;
+  #swap(sizes: Sizes): void {
+    for (const { tensor, shape, inPlace } of this.#targets) {
+      if (inPlace) continue;
       const { block, spare } = tensor;
       if (typeof shape[0] === "string") keepRows(tensor, evaluateDim(elementCount(shape), sizes));
       tensor.block = spare!;
       tensor.spare = block;
-    });
+    }
   }
 
   async #call(signal: AbortSignal | undefined): Promise<void> {
-    const { session, program } = this.#parts;
-    const { call, check } = this.#api;
+    const { session, program, environment: { api: { call, check } } } = this.#parts;
+    const { binding, runOptions } = this.#handles;
     const doing = `run ${program.name}`;
-    check(call.RunOptionsUnsetTerminate(this.#runOptions), doing);
-    const abort = () => check(call.RunOptionsSetTerminate(this.#runOptions), doing);
+    check(call.RunOptionsUnsetTerminate(runOptions), doing);
+    const abort = () => check(call.RunOptionsSetTerminate(runOptions), doing);
     signal?.addEventListener("abort", abort);
     try {
-      const status = await call.RunWithBinding(session, this.#runOptions, this.#binding);
+      const status = await call.RunWithBinding(session, runOptions, binding);
       if (status !== null && signal?.aborted) {
         call.ReleaseStatus(status);
         throw signal.reason;
@@ -210,16 +159,6 @@ export class BoundRun implements BoundExecutable {
     } finally {
       signal?.removeEventListener("abort", abort);
     }
-  }
-
-  /** Frees the bindings. Only when no run is under way. */
-  release(): void {
-    if (this.#released) return;
-    this.#released = true;
-    const slots = [this.#inputs, this.#outputs, this.#parameters, this.#updates];
-    for (const slot of slots.flat()) slot.release();
-    this.#api.call.ReleaseIoBinding(this.#binding);
-    this.#api.call.ReleaseRunOptions(this.#runOptions);
   }
 }
 

@@ -13,6 +13,7 @@ import { type ConstantPort, emitProgram, type EmittedModel } from "./emit.ts";
 import type { Block } from "./memory.ts";
 import { ElementType } from "./proto.ts";
 import { createSession, type Environment, type SessionConstant, tensorOver } from "./session.ts";
+import { BindingHandles } from "./slots.ts";
 import { OnnxStore, type StoredTensor } from "./store.ts";
 import type { Turns } from "./turns.ts";
 
@@ -52,115 +53,109 @@ export function storedTensor(
   return tensor;
 }
 
+/** What an executable is made of. */
+interface ExecutableParts {
+  readonly environment: Environment;
+  readonly turns: Turns;
+  readonly program: Program;
+  readonly model: EmittedModel;
+  readonly constants: readonly SessionConstant[];
+  /** Keeps the memory of the constants. */
+  readonly blocks: readonly Block[];
+  readonly onDispose: (executable: OnnxExecutable) => void;
+}
+
 /** An executable of this backend. */
 export class OnnxExecutable implements Executable {
   readonly program: Program;
-  readonly #environment: Environment;
-  readonly #turns: Turns;
-  readonly #model: EmittedModel;
-  readonly #constants: readonly SessionConstant[];
-  /** Keeps the memory of the constants. */
-  readonly #blocks: readonly Block[];
-  readonly #bound = new Set<BoundRun>();
+  readonly #parts: ExecutableParts;
+  readonly #bindings = new Set<BindingHandles>();
+  /** Frees the native part of what was bound and is no longer held. */
+  readonly #forgotten = new FinalizationRegistry<BindingHandles>((handles) => {
+    this.#bindings.delete(handles);
+    handles.release();
+  });
   #session: Pointer | undefined;
 
-  private constructor(
-    program: Program,
-    environment: Environment,
-    turns: Turns,
-    model: EmittedModel,
-    session: Pointer,
-    constants: readonly SessionConstant[],
-    blocks: readonly Block[],
-  ) {
-    this.program = program;
-    this.#environment = environment;
-    this.#turns = turns;
-    this.#model = model;
+  constructor(parts: ExecutableParts, session: Pointer) {
+    this.program = parts.program;
+    this.#parts = parts;
     this.#session = session;
-    this.#constants = constants;
-    this.#blocks = blocks;
-  }
-
-  /** Emits and compiles a program. */
-  static async compile(
-    environment: Environment,
-    turns: Turns,
-    program: Program,
-    { constants = {}, signal }: CompileOptions,
-  ): Promise<OnnxExecutable> {
-    const scopes = new Set(Object.keys(constants));
-    for (const { scope, name } of program.updates) {
-      if (scopes.has(scope)) {
-        throw new TypeError(
-          `Cannot compile ${program.name} as a constant scope must not be updated: ${scope}/${name}`,
-        );
-      }
-    }
-    signal?.throwIfAborted();
-    const model = emitProgram(program, scopes);
-    const blocks: Block[] = [];
-    const values: SessionConstant[] = [];
-    try {
-      for (const port of model.constants) {
-        const { start, tensor } = constantMemory(program.name, constants, port);
-        blocks.push(tensor.block);
-        values.push({
-          name: port.port,
-          inspected: port.inspected,
-          value: tensorOver(
-            environment,
-            tensor.block,
-            port.shape as readonly number[],
-            ElementType.float,
-            start,
-          ),
-        });
-      }
-      const session = await createSession(environment, {
-        name: program.name,
-        model: model.bytes,
-        constants: values,
-        fewRows: program.equations.some(({ primitive }) => primitive === "cachedAttention"),
-      });
-      return new OnnxExecutable(program, environment, turns, model, session, values, blocks);
-    } catch (error) {
-      for (const { value } of values) environment.api.call.ReleaseValue(value);
-      throw error;
-    }
   }
 
   bind(stores: Readonly<Record<string, Store>> = {}): BoundExecutable {
+    const { environment, turns, program, model } = this.#parts;
     if (!this.#session) {
-      throw new TypeError(`Cannot bind ${this.program.name} as it must not be disposed: it is`);
+      throw new TypeError(`Cannot bind ${program.name} as it must not be disposed: it is`);
     }
-    const bound = new BoundRun({
-      environment: this.#environment,
-      turns: this.#turns,
-      program: this.program,
-      model: this.#model,
-      session: this.#session,
-      parameters: this.#model.parameters.map((port) =>
-        storedTensor(this.program.name, stores, port)
-      ),
-      updates: this.#model.updates.map((port) => storedTensor(this.program.name, stores, port)),
-    });
-    this.#bound.add(bound);
+    const parameters = model.parameters.map((port) => storedTensor(program.name, stores, port));
+    const updates = model.updates.map((port) => storedTensor(program.name, stores, port));
+    const session = this.#session;
+    const handles = new BindingHandles(environment.api, session, `bind ${program.name}`);
+    this.#bindings.add(handles);
+    const parts = { environment, turns, program, model, session, parameters, updates };
+    const bound = new BoundRun(parts, handles);
+    this.#forgotten.register(bound, handles);
     return bound;
   }
 
   dispose(): Promise<void> {
-    return this.#turns.take(() => {
+    const { environment: { api }, turns, constants, onDispose } = this.#parts;
+    return turns.take(() => {
       if (!this.#session) return;
-      const { call } = this.#environment.api;
-      for (const bound of this.#bound) bound.release();
-      this.#bound.clear();
-      call.ReleaseSession(this.#session);
-      for (const { value } of this.#constants) call.ReleaseValue(value);
-      this.#environment.api.trim();
+      for (const handles of this.#bindings) handles.release();
+      this.#bindings.clear();
+      api.call.ReleaseSession(this.#session);
+      for (const { value } of constants) api.call.ReleaseValue(value);
+      api.trim();
       this.#session = undefined;
-      void this.#blocks;
+      onDispose(this);
     });
+  }
+}
+
+/** Emits and compiles a program. */
+export async function compileProgram(
+  environment: Environment,
+  turns: Turns,
+  program: Program,
+  { constants: stores = {}, signal }: CompileOptions,
+  onDispose: (executable: OnnxExecutable) => void,
+): Promise<OnnxExecutable> {
+  const scopes = new Set(Object.keys(stores));
+  for (const { scope, name } of program.updates) {
+    if (scopes.has(scope)) {
+      throw new TypeError(
+        `Cannot compile ${program.name} as a constant scope must not be updated: ${scope}/${name}`,
+      );
+    }
+  }
+  signal?.throwIfAborted();
+  const model = emitProgram(program, scopes);
+  const blocks: Block[] = [];
+  const constants: SessionConstant[] = [];
+  try {
+    for (const port of model.constants) {
+      const { start, tensor: { block } } = constantMemory(program.name, stores, port);
+      const shape = port.shape as readonly number[];
+      blocks.push(block);
+      constants.push({
+        name: port.port,
+        inspected: port.inspected,
+        value: tensorOver(environment, block, shape, ElementType.float, start),
+      });
+    }
+    const session = await createSession(environment, {
+      name: program.name,
+      model: model.bytes,
+      constants,
+      fewRows: program.equations.some(({ primitive }) => primitive === "cachedAttention"),
+    });
+    const parts = { environment, turns, program, model, constants, blocks, onDispose };
+    return new OnnxExecutable(parts, session);
+  } catch (error) {
+    for (const { value } of constants) environment.api.call.ReleaseValue(value);
+    throw error;
   }
 }
 

@@ -106,6 +106,29 @@ testWith("run() exchanges two parameters when each becomes the other", async (ba
   assert.deepEqual([...await store.read("a"), ...await store.read("b")], [1, 2, 3, 4]);
 });
 
+testWith(
+  "run() gives readers the old value when one store stands for two scopes",
+  async (backend) => {
+    const g = new ProgramBuilder("two_scopes");
+    const p = g.parameter("policy", "p", [3]);
+    const start = g.parameter("start", "p", [3]);
+    g.update("policy", "p", g.add(p, g.constant(1)));
+    g.output("start", g.exp(start));
+    const store = await backend.createStore([{ name: "p", shape: [3] }]);
+    const executable = await backend.compile(g.build());
+    const bound = executable.bind({ policy: store, start: store });
+    close((await bound.run({}))["start"]!.data, [1, 1, 1]);
+    close((await bound.run({}))["start"]!.data, Array(3).fill(Math.E));
+    const other = await backend.createStore([{ name: "p", shape: [3] }]);
+    close((await executable.bind({ policy: store, start: other }).run({}))["start"]!.data, [
+      1,
+      1,
+      1,
+    ]);
+    assert.deepEqual([...await store.read("p")], [3, 3, 3]);
+  },
+);
+
 testWith("run() sees what another executable wrote when they share a store", async (backend) => {
   const writer = new ProgramBuilder("writer");
   const p = writer.parameter("s", "p", [2, 2]);
