@@ -7,6 +7,8 @@
  * - a reader of an updated parameter sees its old value during the run, whatever the node order;
  * - two executables bound to one store see each other's updates; a snapshot sees none;
  * - runs of one executable may be started concurrently; they happen one after the other;
+ * - what was bound can be disposed by itself: it then holds no memory and refuses to run, and the
+ *   executable, its stores and its other bindings go on;
  * - nothing runs elsewhere unseen: what a backend cannot do it refuses, naming the primitive.
  *
  * @module
@@ -88,7 +90,7 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A program ready to run on certain stores. */
+/** A program ready to run on certain stores. It holds memory for its inputs and outputs. */
 export interface BoundExecutable {
   /**
    * Runs once. Sizes of named dimensions come from the inputs' shapes. A parameter whose first axis is
@@ -101,6 +103,11 @@ export interface BoundExecutable {
     inputs: Readonly<Record<string, HostTensor>>,
     options?: RunOptions,
   ): Promise<Record<string, HostTensor>>;
+  /**
+   * Frees its memory, after the runs under way; runs after it are refused. May be called again, also
+   * when the executable was disposed before.
+   */
+  dispose(): Promise<void>;
 }
 
 /** A compiled program. */

@@ -195,9 +195,19 @@ class ReferenceExecutable implements Executable {
       bound[scope] = ownStore(store);
     }
     checkStore(program, bound);
+    let disposed = false;
     return {
       // deno-lint-ignore require-await -- a rejection, not a throw
-      run: async (inputs, options) => this.#runOnce(bound, inputs, options),
+      run: async (inputs, options) => {
+        if (disposed) {
+          throw new TypeError(`Cannot run ${program.name} as it must be alive: disposed`);
+        }
+        return this.#runOnce(bound, inputs, options);
+      },
+      dispose() {
+        disposed = true;
+        return Promise.resolve();
+      },
     };
   }
 

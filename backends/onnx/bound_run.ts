@@ -21,7 +21,7 @@ import { allocate, floats } from "./memory.ts";
 import type { Environment } from "./session.ts";
 import { checkPasts, matchStored, type PastInput, pastInputs } from "./sizes.ts";
 import { type BindingHandles, HostSlot, Slot } from "./slots.ts";
-import type { StoredTensor } from "./store.ts";
+import { checkAlive, type StoredTensor } from "./store.ts";
 import type { Turns } from "./turns.ts";
 
 /** What a bound run is made of. */
@@ -48,10 +48,10 @@ interface Target {
 export class BoundRun implements BoundExecutable {
   readonly #parts: BoundRunParts;
   readonly #handles: BindingHandles;
-  readonly #inputs: readonly HostSlot[];
-  readonly #outputs: readonly HostSlot[];
-  readonly #parameters: readonly Slot[];
-  readonly #targets: readonly Target[];
+  #inputs: readonly HostSlot[];
+  #outputs: readonly HostSlot[];
+  #parameters: readonly Slot[];
+  #targets: readonly Target[];
   readonly #pasts: readonly PastInput[];
 
   constructor(parts: BoundRunParts, handles: BindingHandles) {
@@ -92,15 +92,23 @@ export class BoundRun implements BoundExecutable {
     return await turns.take(() => this.#runNow(given, sizes, signal));
   }
 
+  dispose(): Promise<void> {
+    return this.#parts.turns.take(() => {
+      this.#handles.release();
+      [this.#inputs, this.#outputs, this.#parameters, this.#targets] = [[], [], [], []];
+    });
+  }
+
   async #runNow(
     inputs: Readonly<Record<string, HostTensor>>,
     sizes: Record<string, number>,
     signal: AbortSignal | undefined,
   ): Promise<Record<string, HostTensor>> {
-    const { program, model, parameters } = this.#parts;
+    const { program, model, parameters, updates } = this.#parts;
     if (this.#handles.released) {
       throw new TypeError(`Cannot run ${program.name} as it must not be disposed: it is`);
     }
+    for (const tensor of [...parameters, ...updates]) checkAlive(`run ${program.name}`, tensor);
     signal?.throwIfAborted();
     for (const slot of this.#inputs) {
       const { shape, data } = inputs[slot.port.name]!;

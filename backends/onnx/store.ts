@@ -20,6 +20,16 @@ export interface StoredTensor {
   spare?: Block;
 }
 
+/** What the tensors of a disposed store hold; who is bound to them must not keep the memory alive. */
+const NOTHING = allocate(0);
+
+/** @throws {TypeError} When the tensor's store was disposed. */
+export function checkAlive(doing: string, { name, block }: StoredTensor): void {
+  if (block === NOTHING) {
+    throw new TypeError(`Cannot ${doing} as its stores must not be disposed: that of ${name} is`);
+  }
+}
+
 /** Encoded bytes read at once. */
 const CHUNK_BYTES = 4 << 20;
 
@@ -123,6 +133,10 @@ export class OnnxStore implements Store {
   dispose(): Promise<void> {
     return this.#turns.take(() => {
       this.#disposed = true;
+      for (const tensor of this.#tensors.values()) {
+        tensor.block = NOTHING;
+        delete tensor.spare;
+      }
       this.#tensors.clear();
     });
   }

@@ -68,6 +68,7 @@ function watched(decoder: Decoder): { decoder: Decoder; prefills: number[]; step
       rows.push(inputs.ids!.shape[0]!);
       return executable.run(inputs, options);
     },
+    dispose: () => executable.dispose(),
   });
   return {
     decoder: {

@@ -139,6 +139,35 @@ export const runCases: readonly Case[] = [
     },
   },
   {
+    name: "what was bound is disposed by itself, after its runs, and leaves the others alone",
+    async run(backend) {
+      const state = await storeOf(backend, { count: float([], 0) });
+      const executable = await backend.compile(counter());
+      const [bound, other] = [executable.bind({ state }), executable.bind({ state })];
+      const running = bound.run({ step: float([], 1) });
+      await bound.dispose();
+      assert.deepEqual(numbersOf((await running).next), [1]);
+      await bound.dispose();
+      await assert.rejects(async () => await bound.run({ step: float([], 1) }), TypeError);
+      assert.deepEqual(numbersOf((await other.run({ step: float([], 2) })).next), [3]);
+      assert.deepEqual([...await state.read("count")], [3]);
+      await executable.dispose();
+      await other.dispose();
+    },
+  },
+  {
+    name: "a run on a disposed store is refused",
+    async run(backend) {
+      const state = await storeOf(backend, { count: float([], 0) });
+      const executable = await backend.compile(counter());
+      const bound = executable.bind({ state });
+      await bound.run({ step: float([], 1) });
+      await state.dispose();
+      await assert.rejects(async () => await bound.run({ step: float([], 1) }), TypeError);
+      await executable.dispose();
+    },
+  },
+  {
     name: "what was disposed is refused, and may be disposed again",
     async run(backend) {
       const state = await storeOf(backend, { count: float([], 0) });
