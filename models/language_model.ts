@@ -4,7 +4,7 @@
  * @module
  */
 
-import { losses, type LossName, type Prompt, randomStream, type Response } from "../core/mod.ts";
+import { losses, type LossName, type Prompt, type Response } from "../core/mod.ts";
 import type {
   Backend,
   BoundExecutable,
@@ -24,11 +24,12 @@ import {
 } from "./architectures/llama.ts";
 import type { LlamaConfig } from "./checkpoints/config.ts";
 import type { Checkpoint } from "./checkpoints/open.ts";
-import { type Fingerprint, fingerprint, fingerprintText } from "./fingerprint.ts";
+import { type ContentHash, contentHash, hashText } from "./content_hash.ts";
+import { DecoderPool } from "./generation/decoder_pool.ts";
 import type { Decoder } from "./generation/generate.ts";
 import { LocalPolicy } from "./local_policy.ts";
+import { newAdapter } from "./new_adapter.ts";
 import { adapterFiles, checkpointFiles } from "./policy_files.ts";
-import { CACHE, cacheBytesPerToken, cacheTensors, decodeProgram } from "./programs/decode.ts";
 import {
   gradientProgram,
   GRADIENTS,
@@ -66,8 +67,6 @@ export interface LanguageModelOptions {
   readonly signal?: AbortSignal;
 }
 
-const PREFILL_ROWS = 8;
-
 /** The programs and stores of one fit; see {@linkcode LanguageModel.fit}. */
 export interface Fit {
   /** The tensors being trained, starting from the policy's. */
@@ -92,10 +91,8 @@ export class LanguageModel {
   /** Covers the weights and the template. */
   readonly id: string;
   readonly #weights: Store;
-  readonly #slots: number;
-  readonly #cacheBytes: number;
   readonly #executables = new Map<string, Promise<Executable>>();
-  #caches: { capacity: number; slots: number; cache: Store; prefillCache: Store } | undefined;
+  readonly #decoders: DecoderPool;
 
   private constructor(
     fields: {
@@ -116,8 +113,15 @@ export class LanguageModel {
     this.#weights = fields.weights;
     this.trainable = options.trainable ?? { kind: "none" };
     this.tokensPerBatch = options.tokensPerBatch ?? 2048;
-    this.#slots = options.slots ?? 64;
-    this.#cacheBytes = options.cacheBytes ?? 2 ** 30;
+    this.#decoders = new DecoderPool({
+      config: fields.config,
+      text: fields.text,
+      backend: fields.backend,
+      lora: this.#lora,
+      slots: options.slots ?? 64,
+      cacheBytes: options.cacheBytes ?? 2 ** 30,
+      compile: (program) => this.#compile(program),
+    });
   }
 
   /**
@@ -138,10 +142,10 @@ export class LanguageModel {
         "Cannot load the model as its checkpoint must have a chat template: none found (use the template `none`)",
       );
     }
-    const hashes: Fingerprint[] = [];
+    const hashes: ContentHash[] = [];
     const entries = llamaTensors(config).map(({ name }): TensorSource => {
       const source = checkpoint.tensors.get(name)!;
-      const hash = fingerprint();
+      const hash = contentHash();
       hashes.push(hash);
       return {
         name,
@@ -160,7 +164,7 @@ export class LanguageModel {
       ...(options.signal ? { signal: options.signal } : {}),
     });
     const contents = hashes.map((hash) => hash.digest());
-    const id = fingerprintText(JSON.stringify([contents, config, template, text.template ?? null]));
+    const id = hashText(JSON.stringify([contents, config, template, text.template ?? null]));
     return new LanguageModel({ config, text, backend, weights, id, template }, options);
   }
 
@@ -222,29 +226,19 @@ export class LanguageModel {
   }
 
   /**
-   * The checkpoint as a policy: π_0. A new adapter has A uniform in ±1/√inputs (PEFT's Kaiming
-   * initialisation) from a seed, and B = 0, so it changes nothing yet.
+   * The checkpoint as a policy: π_0, with a new adapter from a seed, which changes nothing yet, or
+   * with the weights themselves, which stay the model's.
    */
   async policy(seed = 0): Promise<LocalPolicy> {
     switch (this.trainable.kind) {
       case "none":
         return new LocalPolicy(this.id, this, undefined);
       case "all":
-        return new LocalPolicy(this.id, this, await this.#weights.snapshot());
-      case "lora": {
-        const tensors = loraTensors(this.config, this.trainable.lora);
-        const store = await this.backend.createStore(tensors);
-        for (const { name, shape } of tensors) {
-          if (!name.endsWith(".lora_A.weight")) continue;
-          const random = randomStream(seed, name);
-          const bound = 1 / Math.sqrt(shape[1]!);
-          const values = new Float32Array(shape[0]! * shape[1]!).map(() =>
-            (2 * random.next() - 1) * bound
-          );
-          await store.write(name, values);
-        }
-        return this.policyOf(store);
-      }
+        return new LocalPolicy(this.id, this, this.#weights, { shared: true });
+      case "lora":
+        return this.policyOf(
+          await newAdapter(this.backend, loraTensors(this.config, this.trainable.lora), seed),
+        );
       default:
         return this.trainable satisfies never;
     }
@@ -252,7 +246,7 @@ export class LanguageModel {
 
   /** A policy of given trained tensors, which belong to it from then on. */
   async policyOf(trained: Store): Promise<LocalPolicy> {
-    const hash = fingerprint();
+    const hash = contentHash();
     // The scale of an adapter and the layers it is on belong to it, as its values do.
     const scale = this.#lora ? loraScale(this.#lora) : null;
     hash.add(new TextEncoder().encode(JSON.stringify([scale, trained.names])));
@@ -290,13 +284,19 @@ export class LanguageModel {
     return this.policyOf(store);
   }
 
-  #compile(key: string, program: () => Program): Promise<Executable> {
+  #compile(program: Program): Promise<Executable> {
+    // Weights that are trained are bound at each run; the others may be packed for good.
+    const constants = this.trainable.kind === "all" ? {} : { [WEIGHTS]: this.#weights };
+    return this.backend.compile(program, { constants });
+  }
+
+  /** A program that is compiled once and kept. */
+  #compiled(key: string, program: () => Program): Promise<Executable> {
     let executable = this.#executables.get(key);
     if (!executable) {
-      // Weights that are trained are bound at each run; the others may be packed for good.
-      const constants = this.trainable.kind === "all" ? {} : { [WEIGHTS]: this.#weights };
-      executable = this.backend.compile(program(), { constants });
+      executable = this.#compile(program());
       this.#executables.set(key, executable);
+      executable.catch(() => this.#executables.delete(key));
     }
     return executable;
   }
@@ -307,48 +307,16 @@ export class LanguageModel {
   }
 
   /**
-   * The decode program on some trained tensors. Caches are made at the first call and again, larger,
-   * when a call needs it.
+   * The decode program on some trained tensors, with caches for so many tokens and samples. Whoever
+   * takes it disposes it; several may be used at the same time, each with caches of its own.
    */
-  async decoder(trained: Store | undefined, tokens: number, samples: number): Promise<Decoder> {
-    const { config } = this;
-    // Rows and capacity follow from the call alone, so that what is computed together does not depend
-    // on the calls before; the memory is kept between calls where it is large enough.
-    const needed = 64 * Math.ceil(tokens / 64);
-    const fitting = Math.floor(this.#cacheBytes / (cacheBytesPerToken(config) * needed));
-    const slots = Math.max(samples, Math.min(this.#slots, fitting));
-    if (!this.#caches || this.#caches.capacity < needed || this.#caches.slots < slots) {
-      await this.#caches?.cache.dispose();
-      await this.#caches?.prefillCache.dispose();
-      this.#caches = {
-        capacity: needed,
-        slots,
-        cache: await this.backend.createStore(cacheTensors(config, slots, needed)),
-        prefillCache: await this.backend.createStore(cacheTensors(config, PREFILL_ROWS, needed)),
-      };
-    }
-    const { capacity, cache, prefillCache } = this.#caches;
-    const executable = await this.#compile(
-      `decode ${capacity}`,
-      () => decodeProgram(config, capacity, this.#lora),
-    );
-    const stores = this.#stores(trained);
-    return {
-      prefill: executable.bind({ ...stores, [CACHE]: prefillCache }),
-      step: executable.bind({ ...stores, [CACHE]: cache }),
-      prefillCache,
-      cache,
-      prefillRows: PREFILL_ROWS,
-      slots,
-      capacity,
-      endOfTurnIds: this.text.endOfTurnIds,
-      decode: (ids) => this.text.decode(ids),
-    };
+  decoder(trained: Store | undefined, tokens: number, samples: number): Promise<Decoder> {
+    return this.#decoders.take(this.#stores(trained), { tokens, samples });
   }
 
-  /** The likelihood program on some trained tensors. */
+  /** The likelihood program on some trained tensors; whoever asks for it disposes it. */
   async likelihood(trained: Store | undefined): Promise<BoundExecutable> {
-    const executable = await this.#compile(
+    const executable = await this.#compiled(
       "likelihood",
       () => likelihoodProgram(this.config, this.#lora),
     );
@@ -359,27 +327,31 @@ export class LanguageModel {
   async fit(policy: LocalPolicy, loss: LossName, optimizer: OptimizerOptions): Promise<Fit> {
     const trainable = this.trainableTensors();
     const { scope, tensors } = trainable;
-    const gradient = await this.#compile(
+    const gradient = await this.#compiled(
       `gradient ${loss}`,
       () => gradientProgram(this.config, losses[loss], trainable, this.#lora),
     );
-    const norm = await this.#compile("norm", () => gradientNormProgram(tensors));
-    const step = await this.#compile(
+    const norm = await this.#compiled("norm", () => gradientNormProgram(tensors));
+    const step = await this.#compiled(
       `step ${JSON.stringify(optimizer)}`,
       () => optimizerProgram(optimizer, trainable),
     );
     const trained = await policy.trained!.snapshot();
     const gradients = await this.backend.createStore(tensors);
     const moments = await this.backend.createStore(momentTensors(optimizer, tensors));
+    const bound = {
+      gradient: gradient.bind({ [scope]: trained, [GRADIENTS]: gradients }),
+      norm: norm.bind({ [GRADIENTS]: gradients }),
+      step: step.bind({ [scope]: trained, [GRADIENTS]: gradients, [MOMENTS]: moments }),
+    };
     return {
       trained,
       gradients,
       moments,
       trainable,
-      gradient: gradient.bind({ [scope]: trained, [GRADIENTS]: gradients }),
-      norm: norm.bind({ [GRADIENTS]: gradients }),
-      step: step.bind({ [scope]: trained, [GRADIENTS]: gradients, [MOMENTS]: moments }),
+      ...bound,
       async dispose() {
+        for (const executable of Object.values(bound)) await executable.dispose();
         await gradients.dispose();
         await moments.dispose();
       },
@@ -399,8 +371,7 @@ export class LanguageModel {
   /** Frees the weights, the caches and the compiled programs. Policies are disposed by their owners. */
   async dispose(): Promise<void> {
     for (const executable of this.#executables.values()) await (await executable).dispose();
-    await this.#caches?.cache.dispose();
-    await this.#caches?.prefillCache.dispose();
+    await this.#decoders.dispose();
     await this.#weights.dispose();
   }
 }

@@ -32,11 +32,19 @@ export class LocalPolicy implements Policy {
   /** The trained tensors (an adapter, or all weights), where the model has any. */
   readonly trained: Store | undefined;
 
-  /** Made by {@linkcode LanguageModel}; `trained` belongs to the policy from then on. */
-  constructor(id: string, model: LanguageModel, trained: Store | undefined) {
+  readonly #shared: boolean;
+
+  /** Made by {@linkcode LanguageModel}; `trained` belongs to the policy from then on unless `shared`. */
+  constructor(
+    id: string,
+    model: LanguageModel,
+    trained: Store | undefined,
+    { shared = false }: { readonly shared?: boolean } = {},
+  ) {
     this.id = id;
     this.model = model;
     this.trained = trained;
+    this.#shared = shared;
   }
 
   /**
@@ -61,7 +69,11 @@ export class LocalPolicy implements Policy {
       longest + options.maxTokens,
       options.samples,
     );
-    yield* generate(decoder, tokenized, options);
+    try {
+      yield* generate(decoder, tokenized, options);
+    } finally {
+      await decoder.dispose();
+    }
   }
 
   /** Token log-probabilities of given responses, one entry per group, in order. */
@@ -96,18 +108,22 @@ export class LocalPolicy implements Policy {
     );
     const lengths = filled.map((index) => fedTokens(sequences[index]!));
     const executable = await model.likelihood(this.trained);
-    for (const plan of planBatches(lengths, model.tokensPerBatch)) {
-      signal?.throwIfAborted();
-      const batch = plan.map((at) => filled[at]!);
-      const { owner: _, ...inputs } = packSequences(batch.map((index) => sequences[index]!));
-      const outputs = await executable.run(inputs, signal ? { signal } : {});
-      const values = outputs.token_log_probs!.data as Float32Array;
-      let at = 0;
-      for (const index of batch) {
-        const { length } = sequences[index]!.responseIds;
-        scored[index] = values.slice(at, at + length);
-        at += length;
+    try {
+      for (const plan of planBatches(lengths, model.tokensPerBatch)) {
+        signal?.throwIfAborted();
+        const batch = plan.map((at) => filled[at]!);
+        const { owner: _, ...inputs } = packSequences(batch.map((index) => sequences[index]!));
+        const outputs = await executable.run(inputs, signal ? { signal } : {});
+        const values = outputs.token_log_probs!.data as Float32Array;
+        let at = 0;
+        for (const index of batch) {
+          const { length } = sequences[index]!.responseIds;
+          scored[index] = values.slice(at, at + length);
+          at += length;
+        }
       }
+    } finally {
+      await executable.dispose();
     }
     return scored;
   }
@@ -117,8 +133,8 @@ export class LocalPolicy implements Policy {
     return this.model.policyFiles(this.trained);
   }
 
-  /** Frees the trained tensors. */
+  /** Frees the trained tensors, where they are the policy's own. */
   async dispose(): Promise<void> {
-    await this.trained?.dispose();
+    if (!this.#shared) await this.trained?.dispose();
   }
 }

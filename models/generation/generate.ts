@@ -24,7 +24,7 @@ export interface TokenizedPrompt {
   readonly ids: readonly number[];
 }
 
-/** The decode program bound to a policy's weights and to two caches. */
+/** The decode program bound to a policy's weights and to two caches. One generation at a time. */
 export interface Decoder {
   /** Bound to `prefillCache`. */
   readonly prefill: BoundExecutable;
@@ -40,6 +40,8 @@ export interface Decoder {
   readonly capacity: number;
   readonly endOfTurnIds: readonly number[];
   decode(ids: readonly number[]): string;
+  /** Gives back its memory. */
+  dispose(): Promise<void>;
 }
 
 /** A response being sampled. */

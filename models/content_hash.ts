@@ -5,14 +5,14 @@
  */
 
 /** Hash of what was added so far. */
-export interface Fingerprint {
+export interface ContentHash {
   add(bytes: Uint8Array): void;
   /** 16 hexadecimal digits. */
   digest(): string;
 }
 
-/** A fingerprint of nothing yet. Depends on the bytes alone, not on how they were cut into parts. */
-export function fingerprint(): Fingerprint {
+/** A hash of nothing yet. Depends on the bytes alone, not on how they were cut into parts. */
+export function contentHash(): ContentHash {
   let low = 0x9e3779b9;
   let high = 0x85ebca6b;
   let length = 0;
@@ -53,9 +53,9 @@ export function fingerprint(): Fingerprint {
   };
 }
 
-/** Fingerprint of a text. */
-export function fingerprintText(text: string): string {
-  const hash = fingerprint();
+/** Content hash of a text. */
+export function hashText(text: string): string {
+  const hash = contentHash();
   hash.add(new TextEncoder().encode(text));
   return hash.digest();
 }

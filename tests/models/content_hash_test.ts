@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { fingerprint, fingerprintText } from "../../models/fingerprint.ts";
+import { contentHash, hashText } from "../../models/content_hash.ts";
 import { fc } from "../_deps.ts";
 
 function digest(parts: readonly Uint8Array[]): string {
-  const hash = fingerprint();
+  const hash = contentHash();
   for (const part of parts) hash.add(part);
   return hash.digest();
 }
 
-Deno.test("fingerprint() does not depend on how the bytes are cut into parts", () => {
+Deno.test("contentHash() does not depend on how the bytes are cut into parts", () => {
   const cuts = fc.array(fc.nat({ max: 60 }), { maxLength: 8 });
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), cuts, (bytes, cuts) => {
@@ -23,7 +23,7 @@ Deno.test("fingerprint() does not depend on how the bytes are cut into parts", (
   );
 });
 
-Deno.test("fingerprint() tells apart contents that differ in one bit, in order or in length", () => {
+Deno.test("contentHash() tells apart contents that differ in one bit, in order or in length", () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 1, maxLength: 40 }), fc.nat(), (bytes, at) => {
       const changed = bytes.slice();
@@ -39,8 +39,8 @@ Deno.test("fingerprint() tells apart contents that differ in one bit, in order o
   );
 });
 
-Deno.test("fingerprint() may be asked in between and goes on", () => {
-  const hash = fingerprint();
+Deno.test("contentHash() may be asked in between and goes on", () => {
+  const hash = contentHash();
   hash.add(Uint8Array.of(1, 2, 3, 4, 5));
   const before = hash.digest();
   assert.equal(hash.digest(), before);
@@ -48,7 +48,7 @@ Deno.test("fingerprint() may be asked in between and goes on", () => {
   assert.equal(hash.digest(), digest([Uint8Array.of(1, 2, 3, 4, 5, 6)]));
 });
 
-Deno.test("fingerprint() of many different contents has no two alike", () => {
+Deno.test("contentHash() of many different contents has no two alike", () => {
   const seen = new Set<string>();
   for (let value = 0; value < 50_000; value++) {
     seen.add(digest([new Uint8Array(Uint32Array.of(value, 7).buffer)]));
@@ -56,7 +56,7 @@ Deno.test("fingerprint() of many different contents has no two alike", () => {
   assert.equal(seen.size, 50_000);
 });
 
-Deno.test("fingerprintText() is 16 hexadecimal digits of the text's UTF-8", () => {
-  assert.match(fingerprintText(""), /^[0-9a-f]{16}$/);
-  assert.equal(fingerprintText("é"), digest([Uint8Array.of(0xc3, 0xa9)]));
+Deno.test("hashText() is 16 hexadecimal digits of the text's UTF-8", () => {
+  assert.match(hashText(""), /^[0-9a-f]{16}$/);
+  assert.equal(hashText("é"), digest([Uint8Array.of(0xc3, 0xa9)]));
 });
