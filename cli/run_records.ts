@@ -174,16 +174,19 @@ function preferenceLine({ sampled, judgement, winRates }: Judged): string {
   });
 }
 
-/** Best against worst, as the paper's code and TRL read it; nothing of a group that trains nothing. */
-function pairLine({ sampled, judgement, winRates }: Judged): string[] {
+/**
+ * Best against worst, as the paper's code and TRL read it; nothing of a group that trains nothing.
+ * `chosen_probs` is of the estimator's table, whose means the win rates are, as in the paper's code.
+ */
+function pairLine({ sampled, judgement, preferences, winRates }: Judged): string[] {
   const { best, worst, tied, dropped } = select(winRates);
   if (tied || dropped) return [];
-  const at = best * judgement.size + worst;
+  const chosenProbability = preferences[best * judgement.size + worst]!;
   return [line({
     prompt_id: sampled.prompt.id,
     chosen: conversation(sampled.prompt, sampled.responses[best]!.text),
     rejected: conversation(sampled.prompt, sampled.responses[worst]!.text),
-    chosen_probs: judgement.mask[at] ? judgement.preferences[at] : null,
+    chosen_probs: Number.isNaN(chosenProbability) ? null : chosenProbability,
     chosen_probs_win: winRates[best],
     chosen_probs_lose: winRates[worst],
   })];
