@@ -7,7 +7,14 @@
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { PreferenceOracle } from "../core/oracle.ts";
+import { estimatePreferences, type EstimateWinRatesOptions } from "../core/estimators.ts";
+import { checkJudgement } from "../core/judgements.ts";
+import type {
+  CompareOptions,
+  ComparisonGroup,
+  Judgement,
+  PreferenceOracle,
+} from "../core/oracle.ts";
 import { parseJudge } from "../judges/mod.ts";
 import { fileError, oneLine } from "./errors.ts";
 
@@ -41,14 +48,67 @@ export async function loadJudge(text: string): Promise<PreferenceOracle> {
   const oracle: unknown = typeof exported === "function" ? await exported() : exported;
   if (!isOracle(oracle)) {
     throw new TypeError(
-      `Cannot use the judge ${text} as what it exports must be a PreferenceOracle with id and compare`,
+      `Cannot use the judge ${text} as what it exports must be a PreferenceOracle with id and compare: ${
+        kindOf(oracle)
+      }`,
     );
   }
   const digest = createHash("sha256").update(source).digest("hex").slice(0, 16);
   return {
     id: `${oracle.id}@${digest}`,
-    compare: (groups, options) => oracle.compare(groups, options),
+    compare: (groups, options) => comparedBy(oracle, text, groups, options),
   };
+}
+
+/** What a user's judge says; its errors with the judge's name and the prompt it was at. */
+async function* comparedBy(
+  oracle: PreferenceOracle,
+  text: string,
+  groups: readonly ComparisonGroup[],
+  options: CompareOptions | undefined,
+): AsyncGenerator<Judgement> {
+  let done = 0;
+  try {
+    for await (const judgement of oracle.compare(groups, options)) {
+      done++;
+      yield judgement;
+    }
+  } catch (error) {
+    if (options?.signal?.aborted) throw error;
+    const at = groups[done] === undefined
+      ? "end after the last prompt"
+      : `judge prompt ${groups[done]!.prompt.id}`;
+    throw new Error(`Cannot use the judge ${text} as it must ${at}: ${oneLine(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Judges one group where an estimator needs more than preferences, so that a judge that does not give
+ * it is refused before long work.
+ *
+ * @param text What named the judge.
+ * @throws {Error} When the judge fails on the group, or its judgement does not serve the estimator.
+ */
+export async function checkEstimator(
+  oracle: PreferenceOracle,
+  text: string,
+  options: Pick<EstimateWinRatesOptions, "estimator" | "preferenceTemperature">,
+  group: ComparisonGroup,
+  signal: AbortSignal,
+): Promise<void> {
+  const { estimator = "matrix", preferenceTemperature } = options;
+  if (estimator === "matrix" && preferenceTemperature === undefined) return;
+  for await (const judgement of oracle.compare([group], { signal })) {
+    if (checkJudgement(judgement, group, oracle.id).logits === undefined) {
+      const flag = estimator === "matrix" ? "--preference-temperature" : `--estimator ${estimator}`;
+      throw new TypeError(
+        `Cannot use the judge ${text} as it must give logits for ${flag}: it gives preferences only`,
+      );
+    }
+    estimatePreferences(judgement, options);
+  }
 }
 
 function moduleUrl(text: string): URL | undefined {
@@ -62,6 +122,13 @@ async function moduleText(url: URL, text: string): Promise<string> {
   } catch (error) {
     throw fileError(error, `read the judge ${text}`);
   }
+}
+
+function kindOf(value: unknown): string {
+  if (typeof value !== "object" || value === null) {
+    return `it is ${value === null ? "null" : typeof value}`;
+  }
+  return `it has ${Object.keys(value).join(", ") || "nothing"}`;
 }
 
 function isOracle(value: unknown): value is PreferenceOracle {

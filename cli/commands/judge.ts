@@ -8,7 +8,7 @@ import { estimateWinRates } from "../../core/estimators.ts";
 import { checkJudgement } from "../../core/judgements.ts";
 import type { Prompt, Response } from "../../core/policy.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
-import { loadJudge } from "../load_judge.ts";
+import { checkEstimator, loadJudge } from "../load_judge.ts";
 import { openOutput } from "../output.ts";
 import { judgeOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
@@ -47,13 +47,14 @@ export const judgeCommand: Command<typeof judgeOptions> = {
     if (items.length === 0) {
       throw new RangeError(`Cannot read ${values.input} as it must hold at least one record`);
     }
-    const output = resources.use(await openOutput(values.output));
     const { estimator, selfTerm, preferenceTemperature } = values;
     const options = {
       estimator,
       selfTerm,
       ...(preferenceTemperature === undefined ? {} : { preferenceTemperature }),
     };
+    await checkEstimator(oracle, values.judge, options, items[0]!, signal);
+    const output = resources.use(await openOutput(values.output));
     return {
       async run() {
         let done = 0;

@@ -13,7 +13,7 @@ import type { LocalPolicy } from "../../models/local_policy.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
 import { lmTrainer } from "../../models/training/lm_trainer.ts";
 import { divide } from "../held_out.ts";
-import { loadJudge } from "../load_judge.ts";
+import { checkEstimator, loadJudge } from "../load_judge.ts";
 import { loadBackend, loadCheckpoint, loadModel } from "../load_model.ts";
 import { checkPromptLengths } from "../load_policy.ts";
 import { parseConfig, resolveValues, toConfig } from "../options/parse.ts";
@@ -77,6 +77,10 @@ kept in --out; the same command on a folder that was begun continues, and --out 
         `Cannot split the prompts over ${parts} iterations as each must have one: ${division.prompts.length}; give more, or --prompts-per-iteration repeat`,
       );
     }
+    await checkEstimator(oracle, values.judge, estimatorOf(values), {
+      prompt: division.prompts[0]!,
+      responses: [{ text: "Yes." }, { text: "No." }],
+    }, signal);
     const { model, files } = await trainableModel(values, context);
     const all = [...division.prompts, ...division.heldOut];
     checkPromptLengths(model, all, values.maxTokens, model.config.maxPositions);
@@ -228,15 +232,18 @@ function recipe(
     promptsPerIteration: values.promptsPerIteration,
     promptsPerBatch: values.promptsPerBatch,
     eta: values.eta,
-    estimator: values.estimator,
+    ...estimatorOf(values),
     selfTerm: values.selfTerm,
     selection: values.selection,
     normalizer: values.normalizer,
-    ...(values.preferenceTemperature === undefined
-      ? {}
-      : { preferenceTemperature: values.preferenceTemperature }),
     seed: values.seed,
   };
+}
+
+function estimatorOf(
+  { estimator, preferenceTemperature }: TrainValues,
+): Pick<SelfPlayOptions<LocalPolicy>, "estimator" | "preferenceTemperature"> {
+  return { estimator, ...(preferenceTemperature === undefined ? {} : { preferenceTemperature }) };
 }
 
 interface Playing {

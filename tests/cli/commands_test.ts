@@ -110,6 +110,25 @@ Deno.test("sppo judge takes a module of the user's own", async () => {
   });
 });
 
+Deno.test("sppo judge says at which prompt a user's module failed", async () => {
+  await inTempFolder(async (cwd) => {
+    await Deno.writeTextFile(
+      `${cwd}/mine.ts`,
+      `export const judge = { id: "mine", async *compare() { throw new Error("out of paper"); } };`,
+    );
+    await Deno.writeTextFile(`${cwd}/in.jsonl`, '{"id":"7","prompt":"?","responses":["a","b"]}');
+    const { code, stderr } = await sppo(
+      ["judge", "--judge", "mine.ts", "--input", "in.jsonl"],
+      { cwd },
+    );
+    assert.equal(code, 1, stderr);
+    assert.match(
+      stderr,
+      /^sppo judge: Cannot use the judge mine.ts as it must judge prompt 7: out of paper$/m,
+    );
+  });
+});
+
 Deno.test("sppo info, --version and help say what they should", async () => {
   await inTempFolder(async (cwd) => {
     await writeTinyModel(`${cwd}/tiny`);
@@ -184,6 +203,14 @@ const refused: readonly [readonly string[], RegExp][] = [
     ["judge", "--judge", "length:1-2", "--input", "one.jsonl"],
     /at least 2 responses to compare: 1/,
   ],
+  [
+    ["judge", "--judge", "length:1-2", "--input", "two.jsonl", "--estimator", "scores"],
+    /length:1-2 as it must give logits for --estimator scores: it gives preferences only/,
+  ],
+  [
+    [...train, "--preference-temperature", "2"],
+    /length:1-2 as it must give logits for --preference-temperature: it gives preferences only/,
+  ],
 ];
 
 Deno.test("sppo refuses every bad input with one line and exit code 2, and leaves no run behind", async () => {
@@ -204,6 +231,7 @@ Deno.test("sppo refuses every bad input with one line and exit code 2, and leave
         "long.txt": `${"long ".repeat(40)}\nb\nc\n`,
         "ids.jsonl": '{"prompt":"a","token_ids":[999]}',
         "one.jsonl": '{"prompt":"a","responses":["b"]}',
+        "two.jsonl": '{"prompt":"a","responses":["b","c"]}',
       })
     ) await Deno.writeTextFile(`${cwd}/${name}`, text);
     for (const [args, message] of refused) {
