@@ -8,7 +8,9 @@
  * - an append is written, then flushed to the disk, then it resolves; appends that wait for each other
  *   share one flush. A line that a crash cut short is cut off when the list is opened again;
  * - after a write that failed (a full disk) the file is cut back to its last whole line;
- * - a blob is written beside its place as `NAME.tmp`, flushed, and renamed into it.
+ * - a blob is written beside its place, flushed, and renamed into it ({@linkcode writeWhole}).
+ *
+ * No file stays open, and of a few lists only the keys stay in memory, however many there are.
  *
  * @module
  */
@@ -16,12 +18,10 @@
 import { dirname, join } from "node:path";
 import type { Journal, Json } from "../core/journal.ts";
 import { fileError } from "./errors.ts";
+import { explaining, flushFolder, makeFolder, writeAll, writeWhole } from "./whole_file.ts";
 
-/** A journal in a folder, to be closed at the end. */
-export interface FileJournal extends Journal {
-  /** Closes the files. */
-  close(): void;
-}
+/** Lists whose keys are remembered while they are not in use. */
+const REMEMBERED_LISTS = 8;
 
 /**
  * Opens a journal in a folder, which is made when it is not there.
@@ -35,7 +35,6 @@ export interface FileJournal extends Journal {
  * const folder = await Deno.makeTempDir();
  * const journal = fileJournal(folder);
  * await journal.within("iteration-1").append("responses", "a", { prompt: "Why?" });
- * journal.close();
  * assert.equal(
  *   await Deno.readTextFile(`${folder}/iteration-1/responses.jsonl`),
  *   '{"key":"a","prompt":"Why?"}\n',
@@ -43,37 +42,47 @@ export interface FileJournal extends Journal {
  * await Deno.remove(folder, { recursive: true });
  * ```
  */
-export function fileJournal(folder: string): FileJournal {
-  const lists = new Map<string, Promise<ListFile>>();
+export function fileJournal(folder: string): Journal {
+  /** Those used last come last. */
+  const lists = new Map<string, { readonly list: Promise<ListFile>; users: number }>();
 
-  function list(path: string): Promise<ListFile> {
-    const open = lists.get(path) ?? openList(path);
-    lists.set(path, open);
-    open.catch(() => lists.delete(path));
-    return open;
+  async function using<T>(path: string, work: (list: ListFile) => Promise<T>): Promise<T> {
+    const used = lists.get(path) ?? { list: openList(path), users: 0 };
+    lists.delete(path);
+    lists.set(path, used);
+    used.users++;
+    try {
+      return await work(await used.list);
+    } catch (error) {
+      await used.list.catch(() => lists.delete(path)); // opening it is tried again
+      throw error;
+    } finally {
+      used.users--;
+      for (const [other, { users }] of lists) {
+        if (lists.size <= REMEMBERED_LISTS) break;
+        if (users === 0) lists.delete(other);
+      }
+    }
   }
 
   const at = (path: string): Journal => ({
     records: async (name) => {
       const file = join(path, `${checkedName(name)}.jsonl`);
       if (!lists.has(file) && !await exists(file)) return new Map();
-      return (await list(file)).records();
+      return await using(file, (list) => list.records());
     },
     append: async (name, key, record) =>
-      (await list(join(path, `${checkedName(name)}.jsonl`))).append(key, record),
+      await using(
+        join(path, `${checkedName(name)}.jsonl`),
+        (list) => list.append(key, record),
+      ),
     read: async (name) => await readBlob(join(path, checkedName(name))),
-    write: async (name, bytes) => await writeBlob(join(path, checkedName(name)), bytes),
+    write: async (name, bytes) => await writeWhole(join(path, checkedName(name)), bytes),
     remove: async (name) => await removeBlob(join(path, checkedName(name))),
     within: (name) => at(join(path, checkedName(name))),
   });
 
-  return {
-    ...at(folder),
-    close() {
-      for (const open of lists.values()) open.then((file) => file.close(), () => {});
-      lists.clear();
-    },
-  };
+  return at(folder);
 }
 
 /** @throws {RangeError} When a name leads out of the folder or is none. */
@@ -90,7 +99,6 @@ function checkedName(name: string): string {
 interface ListFile {
   records(): Promise<ReadonlyMap<string, Json>>;
   append(key: string, record: Json): Promise<void>;
-  close(): void;
 }
 
 interface Waiting {
@@ -101,16 +109,13 @@ interface Waiting {
 
 async function openList(path: string): Promise<ListFile> {
   await makeFolder(dirname(path));
+  const open = () => Deno.open(path, { write: true, create: true });
   const isNew = !await exists(path);
-  const file = await doing(
-    `write ${path}`,
-    () => Deno.open(path, { read: true, write: true, create: true }),
-  );
+  await explaining(`write ${path}`, async () => (await open()).close());
   if (isNew) await flushFolder(dirname(path));
-  let { length, records } = await readList(path);
-  const keys = new Set(records.keys());
-  records = new Map();
-  await doing(`write ${path}`, () => file.truncate(length));
+  const keys = new Set<string>();
+  let length = await readList(path, (key) => keys.add(key));
+  await explaining(`write ${path}`, () => Deno.truncate(path, length));
 
   let waiting: Waiting[] = [];
   let flushing = false;
@@ -121,7 +126,8 @@ async function openList(path: string): Promise<ListFile> {
       const batch = waiting;
       waiting = [];
       try {
-        await doing(`write ${path}`, async () => {
+        await explaining(`write ${path}`, async () => {
+          using file = await open();
           await file.seek(length, Deno.SeekMode.Start);
           for (const { line } of batch) await writeAll(file, line);
           await file.syncData();
@@ -131,7 +137,7 @@ async function openList(path: string): Promise<ListFile> {
           resolve();
         }
       } catch (error) {
-        await file.truncate(length).catch(() => {}); // else the torn line is cut off on opening
+        await Deno.truncate(path, length).catch(() => {}); // else the torn line is cut off on opening
         for (const { reject } of batch) reject(error);
       }
     }
@@ -139,7 +145,11 @@ async function openList(path: string): Promise<ListFile> {
   }
 
   return {
-    records: async () => (await readList(path)).records,
+    async records() {
+      const records = new Map<string, Json>();
+      await readList(path, (key, record) => records.set(key, record));
+      return records;
+    },
     append(key, record) {
       if (keys.has(key)) {
         return Promise.reject(
@@ -160,23 +170,50 @@ async function openList(path: string): Promise<ListFile> {
         if (!flushing) flush();
       });
     },
-    close: () => file.close(),
   };
 }
 
-/** The whole lines of a list, and their length in bytes. */
-async function readList(path: string): Promise<{ records: Map<string, Json>; length: number }> {
-  const bytes = await doing(`read ${path}`, () => Deno.readFile(path));
-  const length = bytes.lastIndexOf(10) + 1;
-  const records = new Map<string, Json>();
-  let start = 0;
-  for (let number = 1; start < length; number++) {
-    const end = bytes.indexOf(10, start);
-    const [key, record] = fromLine(bytes.subarray(start, end), `${path}:${number}`);
-    records.set(key, record);
-    start = end + 1;
+/** Reads the whole lines of a list, a piece of the file at a time. Returns their length in bytes. */
+async function readList(
+  path: string,
+  visit: (key: string, record: Json) => void,
+): Promise<number> {
+  return await explaining(`read ${path}`, async () => {
+    using file = await Deno.open(path, { read: true });
+    const buffer = new Uint8Array(PIECE);
+    let pieces: Uint8Array[] = []; // of a line that is not whole yet
+    let length = 0;
+    let number = 0;
+    for (;;) {
+      const count = await file.read(buffer);
+      if (count === null) return length;
+      let start = 0;
+      for (;;) {
+        const end = buffer.subarray(0, count).indexOf(10, start);
+        if (end < 0) break;
+        const line = joined([...pieces, buffer.subarray(start, end)]);
+        pieces = [];
+        visit(...fromLine(line, `${path}:${++number}`));
+        length += line.length + 1;
+        start = end + 1;
+      }
+      if (start < count) pieces.push(buffer.slice(start, count));
+    }
+  });
+}
+
+/** Bytes read at once. */
+const PIECE = 1 << 16;
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  if (pieces.length === 1) return pieces[0]!;
+  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
   }
-  return { records, length };
+  return whole;
 }
 
 type JsonObject = { readonly [key: string]: Json };
@@ -214,51 +251,12 @@ async function readBlob(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-/**
- * Writes a file whole or not at all: beside its place, flushed, then renamed.
- *
- * @throws {Error} When it cannot be written; what was there before still is.
- */
-export async function writeBlob(path: string, bytes: Uint8Array): Promise<void> {
-  await makeFolder(dirname(path));
-  const beside = `${path}.tmp`;
-  await doing(`write ${path}`, async () => {
-    try {
-      using file = await Deno.open(beside, { write: true, create: true, truncate: true });
-      await writeAll(file, bytes);
-      await file.sync();
-    } catch (error) {
-      await Deno.remove(beside).catch(() => {}); // the first error is the one to tell
-      throw error;
-    }
-    await Deno.rename(beside, path);
-  });
-  await flushFolder(dirname(path));
-}
-
 async function removeBlob(path: string): Promise<void> {
   try {
     await Deno.remove(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw fileError(error, `remove ${path}`);
   }
-}
-
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
-}
-
-async function makeFolder(path: string): Promise<void> {
-  await doing(`make the folder ${path}`, () => Deno.mkdir(path, { recursive: true }));
-}
-
-/** Flushes a folder's entries, so that a new name survives a crash. */
-async function flushFolder(path: string): Promise<void> {
-  if (Deno.build.os === "windows") return; // folders cannot be opened there
-  await doing(`write ${path}`, async () => {
-    using folder = await Deno.open(path, { read: true });
-    await folder.sync();
-  });
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -268,13 +266,5 @@ async function exists(path: string): Promise<boolean> {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw fileError(error, `read ${path}`);
-  }
-}
-
-async function doing<T>(what: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw fileError(error, what);
   }
 }

@@ -19,9 +19,11 @@
 
 import { join } from "node:path";
 import { fileError, oneLine } from "./errors.ts";
-import { type FileJournal, fileJournal, writeBlob } from "./file_journal.ts";
+import type { Journal } from "../core/journal.ts";
+import { fileJournal } from "./file_journal.ts";
 import { LOCK_FILE, lockFolder } from "./folder_lock.ts";
 import { configKey, flagName, type OptionTable, type OptionValue } from "./options/spec.ts";
+import { openWhole, type WholeFile, writeWhole } from "./whole_file.ts";
 
 /** Metrics that depend on the machine's mood. */
 export const MEASURED_METRICS: readonly string[] = [
@@ -41,11 +43,13 @@ export interface RunFolder {
   /** Facts of the run that was begun here. */
   readonly facts: RunFacts | undefined;
   /** What the run continues from. */
-  readonly journal: FileJournal;
+  readonly journal: Journal;
   /** Metrics, each line under a key of its own. */
-  readonly metrics: FileJournal;
+  readonly metrics: Journal;
   /** Writes a file whole, or not at all. */
   write(name: string, content: string | Uint8Array): Promise<void>;
+  /** Begins a file that is there once it is committed. */
+  begin(name: string): Promise<WholeFile>;
   exists(name: string): Promise<boolean>;
   [Symbol.dispose](): void;
 }
@@ -73,14 +77,13 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
       async write(name, content) {
         begun = true;
         const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-        await writeBlob(join(path, name), bytes);
+        await writeWhole(join(path, name), bytes);
       },
+      begin: async (name) => await openWhole(join(path, name)),
       async exists(name) {
         return await Deno.stat(join(path, name)).then(() => true, () => false);
       },
       [Symbol.dispose]() {
-        journal.close();
-        metrics.close();
         lock.release(!begun);
       },
     };

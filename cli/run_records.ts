@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Evaluation, SelfPlayEvent } from "../core/events.ts";
+import type { Evaluation, SelfPlayEvent, Stage } from "../core/events.ts";
 import type { WinRateAgainst } from "../core/evaluate.ts";
 import type { Json } from "../core/journal.ts";
 import type { Message, Prompt, Sampled } from "../core/policy.ts";
@@ -13,6 +13,7 @@ import type { LocalPolicy } from "../models/local_policy.ts";
 import { peakMemory } from "./progress.ts";
 import { preferenceRows, toResponseRecord } from "./records.ts";
 import type { RunFolder } from "./run_folder.ts";
+import type { WholeFile } from "./whole_file.ts";
 
 type Event = SelfPlayEvent<LocalPolicy>;
 type Judged = Event & { readonly type: "judged" };
@@ -27,49 +28,60 @@ export interface RunRecorderOptions {
   readonly extraFiles?: () => Promise<Readonly<Record<string, Uint8Array>>>;
 }
 
+/** Writes events into a run's folder; disposing it gives up the files of a stage that has not ended. */
+export interface RunRecorder extends AsyncDisposable {
+  record(event: Event): Promise<void>;
+}
+
+/** The files of each stage, which are in their places once it has ended. */
+const STAGE_FILES = {
+  generate: ["responses"],
+  judge: ["preferences", "pairs"],
+  train: [],
+  evaluate: ["held_out"],
+} as const satisfies Record<Stage, readonly string[]>;
+
+type StageFile = typeof STAGE_FILES[Stage][number];
+
 /**
- * Writes what events bring. Files are written whole when their stage ends, and again when a run that
- * was interrupted goes through the stage again, with the same bytes.
+ * A recorder. Lines go to a stage's files as they come; the files are put in their places when the
+ * stage ends, and again when a run that was interrupted goes through the stage again, with the same
+ * bytes.
  */
-export function runRecorder(
-  folder: RunFolder,
-  options: RunRecorderOptions,
-): (event: Event) => Promise<void> {
-  let responses: string[] = [];
-  let preferences: string[] = [];
-  let pairs: string[] = [];
-  const heldOut = new Map<number, string[]>();
-  let known: ReadonlyMap<string, Json> | undefined;
+export function runRecorder(folder: RunFolder, options: RunRecorderOptions): RunRecorder {
+  /** The stage's files, in the order of {@linkcode STAGE_FILES}. */
+  const open = new Map<StageFile, WholeFile>();
+  /** The iteration whose stage goes on. */
+  let current = 0;
+  let known: ReadonlySet<string> | undefined;
 
   async function metric(key: string, record: Record<string, Json>): Promise<void> {
-    known ??= await folder.metrics.records("metrics");
+    known ??= new Set((await folder.metrics.records("metrics")).keys());
     if (!known.has(key)) await folder.metrics.append("metrics", key, record);
   }
 
-  return async (event) => {
+  async function giveUp(): Promise<void> {
+    for (const file of open.values()) await file[Symbol.asyncDispose]();
+    open.clear();
+  }
+
+  async function record(event: Event): Promise<void> {
     switch (event.type) {
       case "stage-started":
-        if (event.stage === "generate") responses = [];
-        if (event.stage === "judge") [preferences, pairs] = [[], []];
+        await giveUp();
+        current = event.iteration;
+        for (const name of STAGE_FILES[event.stage]) {
+          open.set(name, await folder.begin(`iteration-${event.iteration}/${name}.jsonl`));
+        }
         return;
       case "sampled":
-        responses.push(sampledLine(event.sampled));
-        return;
+        return await open.get("responses")?.write(sampledLine(event.sampled));
       case "judged":
-        preferences.push(preferenceLine(event));
-        pairs.push(...pairLine(event));
-        return;
+        await open.get("preferences")?.write(preferenceLine(event));
+        return await open.get("pairs")?.write(pairLine(event));
       case "stage-finished":
-        if (event.stage === "generate") {
-          await folder.write(`iteration-${event.iteration}/responses.jsonl`, responses.join(""));
-        }
-        if (event.stage === "judge") {
-          await folder.write(
-            `iteration-${event.iteration}/preferences.jsonl`,
-            preferences.join(""),
-          );
-          await folder.write(`iteration-${event.iteration}/pairs.jsonl`, pairs.join(""));
-        }
+        for (const file of open.values()) await file.commit();
+        open.clear();
         return;
       case "step":
         return await metric(`iteration-${event.iteration}/step-${event.metrics.step}`, {
@@ -78,20 +90,18 @@ export function runRecorder(
           peak_memory_bytes: peakMemory(),
         });
       case "held-out":
-        heldOut.set(event.iteration, [
-          ...heldOut.get(event.iteration) ?? [],
-          sampledLine(event.sampled),
-        ]);
+        // A run that goes on may bring the responses of the policy before once more.
+        if (event.iteration === current) {
+          await open.get("held_out")?.write(sampledLine(event.sampled));
+        }
         return;
       case "evaluated": {
         const { iteration, evaluation } = event;
         const at = `iteration-${iteration}`;
-        await folder.write(`${at}/held_out.jsonl`, (heldOut.get(iteration) ?? []).join(""));
         await folder.write(
           `${at}/evaluation.json`,
           `${JSON.stringify(evaluationRecord(evaluation), null, 2)}\n`,
         );
-        heldOut.delete(iteration);
         return await metric(`${at}/evaluation`, {
           iteration,
           ...evaluationMetrics(evaluation),
@@ -125,7 +135,9 @@ export function runRecorder(
       default:
         return event satisfies never;
     }
-  };
+  }
+
+  return { record, [Symbol.asyncDispose]: giveUp };
 }
 
 /** The file of a policy's folder that is written last. */
@@ -178,18 +190,18 @@ function preferenceLine({ sampled, judgement, winRates }: Judged): string {
  * Best against worst, as the paper's code and TRL read it; nothing of a group that trains nothing.
  * `chosen_probs` is of the estimator's table, whose means the win rates are, as in the paper's code.
  */
-function pairLine({ sampled, judgement, preferences, winRates }: Judged): string[] {
+function pairLine({ sampled, judgement, preferences, winRates }: Judged): string {
   const { best, worst, tied, dropped } = select(winRates);
-  if (tied || dropped) return [];
+  if (tied || dropped) return "";
   const chosenProbability = preferences[best * judgement.size + worst]!;
-  return [line({
+  return line({
     prompt_id: sampled.prompt.id,
     chosen: conversation(sampled.prompt, sampled.responses[best]!.text),
     rejected: conversation(sampled.prompt, sampled.responses[worst]!.text),
     chosen_probs: Number.isNaN(chosenProbability) ? null : chosenProbability,
     chosen_probs_win: winRates[best],
     chosen_probs_lose: winRates[worst],
-  })];
+  });
 }
 
 function conversation({ content }: Prompt, response: string): readonly Message[] {

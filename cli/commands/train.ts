@@ -262,7 +262,7 @@ async function play(
   options: SelfPlayOptions<LocalPolicy>,
 ): Promise<void> {
   const policyFolder = values.trainable === "all" ? "model" : "adapter";
-  const record = runRecorder(folder, {
+  await using recorder = runRecorder(folder, {
     baseModel: values.model,
     policyFolder,
     extraFiles: beside,
@@ -272,7 +272,7 @@ async function play(
   let next = await run.next();
   while (!next.done) {
     shown.event(next.value);
-    await record(next.value);
+    await recorder.record(next.value);
     next = await run.next();
   }
   progress.finish();

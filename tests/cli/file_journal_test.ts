@@ -18,7 +18,6 @@ Deno.test("fileJournal() gives back what was appended and written, also when ope
     ]);
     await inner.write("fit.bin", Uint8Array.of(1, 2));
     await inner.write("fit.bin", Uint8Array.of(3));
-    first.close();
     const again = fileJournal(`${folder}/run`).within("iteration-1");
     assert.deepEqual([...await again.records("responses")], [
       ["a", { text: "ü\n" }],
@@ -35,7 +34,7 @@ Deno.test("fileJournal() gives back what was appended and written, also when ope
 
 Deno.test("fileJournal() refuses a key that a list has, and a name that leads out", async () => {
   await inTempFolder(async (folder) => {
-    using journal = disposable(fileJournal(folder));
+    const journal = fileJournal(folder);
     await journal.append("list", "a", 1);
     await assert.rejects(journal.append("list", "a", 2), {
       name: "RangeError",
@@ -53,7 +52,7 @@ Deno.test("fileJournal() cuts off the line that a crash cut short", async () => 
     const path = `${folder}/list.jsonl`;
     for (let length = whole.length - 1; length > 18; length--) {
       await Deno.writeTextFile(path, whole.slice(0, length));
-      using journal = disposable(fileJournal(folder));
+      const journal = fileJournal(folder);
       assert.deepEqual([...(await journal.records("list")).keys()], ["a"]);
       await journal.append("list", "b", { n: 2 });
       assert.equal(await Deno.readTextFile(path), whole);
@@ -61,11 +60,45 @@ Deno.test("fileJournal() cuts off the line that a crash cut short", async () => 
   });
 });
 
+Deno.test("fileJournal() keeps no file open and refuses known keys, however many lists there are", async () => {
+  await inTempFolder(async (folder) => {
+    const journal = fileJournal(folder);
+    for (const round of [0, 1]) {
+      for (let iteration = 0; iteration < 30; iteration++) {
+        const inner = journal.within(`iteration-${iteration}`);
+        await Promise.all(
+          ["a", "b"].map((key) => inner.append("responses", `${key}${round}`, { iteration })),
+        );
+        await assert.rejects(inner.append("responses", "a0", null), { name: "RangeError" });
+      }
+    }
+    if (Deno.build.os === "linux") {
+      for await (const { name } of Deno.readDir("/proc/self/fd")) {
+        const target = await Deno.readLink(`/proc/self/fd/${name}`).catch(() => "");
+        assert.ok(!target.startsWith(folder), target);
+      }
+    }
+    const records = await journal.records("iteration-7/responses");
+    assert.deepEqual([...records.keys()].sort(), ["a0", "a1", "b0", "b1"]);
+  });
+});
+
+Deno.test("fileJournal() reads lines longer than the pieces it reads", async () => {
+  await inTempFolder(async (folder) => {
+    const texts = [0, 65_510, 65_536, 200_000, 1].map((length) => "é".repeat(length));
+    for (const [index, text] of texts.entries()) {
+      await fileJournal(folder).append("list", `${index}`, { text });
+    }
+    const records = await fileJournal(folder).records("list");
+    assert.deepEqual([...records.values()], texts.map((text) => ({ text })));
+  });
+});
+
 Deno.test("fileJournal() names the line of a list that is damaged elsewhere", async () => {
   await inTempFolder(async (folder) => {
     for (const line of ["{", "null", '{"n":1}', '{"key":1}', "\xff"]) {
       await Deno.writeTextFile(`${folder}/list.jsonl`, `{"key":"a"}\n${line}\n{"key":"b"}\n`);
-      using journal = disposable(fileJournal(folder));
+      const journal = fileJournal(folder);
       await assert.rejects(journal.records("list"), {
         name: "SyntaxError",
         message: /list.jsonl:2/,
@@ -89,7 +122,7 @@ Deno.test("fileJournal() does what memoryJournal() does", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 8 }), async (steps) => {
       await inTempFolder(async (folder) => {
-        using file = disposable(fileJournal(folder));
+        const file = fileJournal(folder);
         const outcomes = [file, memoryJournal()].map(async (root) => {
           const journal = root.within("in");
           const told: string[] = [];
@@ -153,7 +186,3 @@ Deno.test("lockFolder() takes over from a process that was killed", async () => 
     await output.cancel();
   });
 });
-
-function disposable<T extends { close(): void }>(value: T): T & Disposable {
-  return { ...value, [Symbol.dispose]: () => value.close() };
-}
