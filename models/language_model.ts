@@ -34,6 +34,7 @@ import {
   gradientProgram,
   GRADIENTS,
   likelihoodProgram,
+  ON_LOG_RATIOS,
   type Trainable,
 } from "./programs/likelihood.ts";
 import {
@@ -58,6 +59,12 @@ export interface LanguageModelOptions {
   };
   /** Tokens (rows × longest) of one scoring or training run; 2048 when not given. */
   readonly tokensPerBatch?: number;
+  /**
+   * Most memory for the logits of one scoring or training run, in bytes; 512 MiB when not given. The
+   * vocabulary is walked in as few parts as that allows for `tokensPerBatch` response tokens (a single
+   * longer sequence takes more).
+   */
+  readonly logitsBytes?: number;
   /** Most responses decoded side by side; 64 when not given. */
   readonly slots?: number;
   /** Most memory for key and value caches, in bytes; 1 GiB when not given. */
@@ -77,6 +84,8 @@ export interface Fit {
   readonly norm: BoundExecutable;
   readonly step: BoundExecutable;
   readonly trainable: Trainable;
+  /** Whether the loss is on log-ratios. */
+  readonly onLogRatios: boolean;
   dispose(): Promise<void>;
 }
 
@@ -88,6 +97,8 @@ export class LanguageModel {
   readonly template: "chat" | "none";
   readonly trainable: Required<LanguageModelOptions>["trainable"];
   readonly tokensPerBatch: number;
+  /** Parts in which the vocabulary is walked; see {@linkcode LanguageModelOptions.logitsBytes}. */
+  readonly vocabularyChunks: number;
   /** Covers the weights and the template. */
   readonly id: string;
   readonly #weights: Store;
@@ -113,6 +124,9 @@ export class LanguageModel {
     this.#weights = fields.weights;
     this.trainable = options.trainable ?? { kind: "none" };
     this.tokensPerBatch = options.tokensPerBatch ?? 2048;
+    const logitsBytes = 4 * this.tokensPerBatch * fields.config.vocabSize;
+    const parts = Math.ceil(logitsBytes / (options.logitsBytes ?? 2 ** 29));
+    this.vocabularyChunks = Math.min(parts, fields.config.vocabSize);
     this.#decoders = new DecoderPool({
       config: fields.config,
       text: fields.text,
@@ -318,7 +332,7 @@ export class LanguageModel {
   async likelihood(trained: Store | undefined): Promise<BoundExecutable> {
     const executable = await this.#compiled(
       "likelihood",
-      () => likelihoodProgram(this.config, this.#lora),
+      () => likelihoodProgram(this.config, this.#lora, this.vocabularyChunks),
     );
     return executable.bind(this.#stores(trained));
   }
@@ -329,7 +343,8 @@ export class LanguageModel {
     const { scope, tensors } = trainable;
     const gradient = await this.#compiled(
       `gradient ${loss}`,
-      () => gradientProgram(this.config, losses[loss], trainable, this.#lora),
+      () =>
+        gradientProgram(this.config, losses[loss], trainable, this.#lora, this.vocabularyChunks),
     );
     const norm = await this.#compiled("norm", () => gradientNormProgram(tensors));
     const step = await this.#compiled(
@@ -349,6 +364,7 @@ export class LanguageModel {
       gradients,
       moments,
       trainable,
+      onLogRatios: ON_LOG_RATIOS[loss],
       ...bound,
       async dispose() {
         for (const executable of Object.values(bound)) await executable.dispose();

@@ -76,19 +76,30 @@ export class LocalPolicy implements Policy {
     }
   }
 
-  /** Token log-probabilities of given responses, one entry per group, in order. */
+  /**
+   * Token log-probabilities of given responses, one entry per group, in order.
+   *
+   * @throws {RangeError} When a prompt and its response do not fit the model's positions.
+   */
   async *logProbs(
     groups: readonly ResponseGroup[],
     { signal }: LogProbsOptions = {},
   ): AsyncGenerator<TokenLogProbs> {
+    const { maxPositions } = this.model.config;
     for (let start = 0; start < groups.length; start += GROUPS_PER_ROUND) {
       const round = groups.slice(start, start + GROUPS_PER_ROUND);
       const sequences = round.map(({ prompt, responses }) => {
         const promptIds = this.model.encodePrompt(prompt);
-        return responses.map((response) => ({
-          promptIds,
-          responseIds: this.model.encodeResponse(response),
-        }));
+        return responses.map((response) => {
+          const responseIds = this.model.encodeResponse(response);
+          if (promptIds.length + responseIds.length > maxPositions) {
+            throw new RangeError(
+              `Cannot score as prompt ${prompt.id} and its response must fit the model's ` +
+                `${maxPositions} positions: ${promptIds.length} + ${responseIds.length}`,
+            );
+          }
+          return { promptIds, responseIds };
+        });
       });
       const scored = await this.scoreSequences(sequences.flat(), signal);
       let next = 0;

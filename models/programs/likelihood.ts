@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Arithmetic, ResponseLoss } from "../../core/mod.ts";
+import type { Arithmetic, LossName, ResponseLoss } from "../../core/mod.ts";
 import { gradients, type Program, ProgramBuilder, simplify, type Value } from "../../graph/mod.ts";
 import {
   llamaHidden,
@@ -72,6 +72,9 @@ export function graphArithmetic(g: ProgramBuilder): Arithmetic<Value> {
   };
 }
 
+/** Whether a loss is on log-ratios, so that a fit needs log π_t of every token. */
+export const ON_LOG_RATIOS: Readonly<Record<LossName, boolean>> = { sppo: true, sft: false };
+
 /** What is trained: tensors of one scope. */
 export interface Trainable {
   readonly scope: string;
@@ -82,10 +85,12 @@ export interface Trainable {
  * Gradients of a loss, added to those of the micro-batches before.
  *
  * Inputs: those of {@linkcode likelihoodProgram}; `owner` int32 [tokens], the response a token belongs
- * to; `previous_log_prob`, `target`, `weight` and `length` float32 [responses]; `keep` float32 [1]: 0
- * starts a new sum of gradients, 1 adds to it.
+ * to; `previous_log_probs` float32 [tokens], log π_t of each; `target`, `weight` and `length` float32
+ * [responses]; `keep` float32 [1]: 0 starts a new sum of gradients, 1 adds to it.
  *
- * Outputs: `loss`, Σ weight · loss; `log_prob` [responses]. Updates the scope `gradients`.
+ * Outputs: `loss`, Σ weight · loss; `log_prob` [responses]; `log_ratio` [responses], the sum over
+ * tokens of log π_θ − log π_t. The difference is taken before the sum: sums of hundreds of tokens
+ * round, and a policy against itself must give 0. Updates the scope `gradients`.
  */
 export function gradientProgram(
   config: LlamaConfig,
@@ -98,22 +103,19 @@ export function gradientProgram(
   const perToken = tokenLogProbs(g, config, lora, chunks);
   const owner = g.input("owner", "int32", ["tokens"]);
   const responses = (name: string) => g.input(name, "float32", ["responses"]);
-  const previousLogProb = responses("previous_log_prob");
+  const previous = g.input("previous_log_probs", "float32", ["tokens"]);
   const target = responses("target");
   const weight = responses("weight");
   const length = responses("length");
   const keep = g.input("keep", "float32", [1]);
 
   const logProb = g.scatterAdd(perToken, owner, "responses");
-  const each = loss(graphArithmetic(g), {
-    logProb,
-    logRatio: g.sub(logProb, previousLogProb),
-    target,
-    tokens: length,
-  });
+  const logRatio = g.scatterAdd(g.sub(perToken, previous), owner, "responses");
+  const each = loss(graphArithmetic(g), { logProb, logRatio, target, tokens: length });
   const total = g.reduceSum(g.mul(weight, each));
   g.output("loss", total);
   g.output("log_prob", logProb);
+  g.output("log_ratio", logRatio);
 
   const wrt = trainable.tensors.map(({ name, shape }) => g.parameter(trainable.scope, name, shape));
   const results = gradients(g, total, wrt);

@@ -14,9 +14,11 @@ import type {
   TrainOptions,
 } from "../../core/mod.ts";
 import { randomStream, shuffle } from "../../core/mod.ts";
+import type { Store } from "../../graph/mod.ts";
 import type { LanguageModel } from "../language_model.ts";
 import type { LocalPolicy } from "../local_policy.ts";
 import { writeSafetensors } from "../checkpoints/safetensors.ts";
+import { ON_LOG_RATIOS } from "../programs/likelihood.ts";
 import { type OptimizerOptions, OPTIMIZERS } from "../programs/optimizer.ts";
 import { fedTokens } from "../sequences.ts";
 import {
@@ -27,7 +29,7 @@ import {
   readTrained,
 } from "./fit_checkpoint.ts";
 import { type PreparedGroup, prepareGroups } from "./prepare.ts";
-import { learningRateAt, type ScheduleName } from "./schedule.ts";
+import { type ScheduleName, stepLearningRate } from "./schedule.ts";
 import { takeStep } from "./step.ts";
 
 /** Options of {@linkcode lmTrainer}. */
@@ -99,8 +101,22 @@ async function scorePrevious(
   const responses = groups.flatMap((group) => group.responses);
   const scored = await policy.scoreSequences(responses, signal);
   responses.forEach((response, index) => {
-    response.previousLogProb = scored[index]!.reduce((sum, logProb) => sum + logProb, 0);
+    response.previousLogProbs = scored[index]!;
   });
+}
+
+/** Keeps what was trained as π_{t+1}, which the tensors belong to from then on. */
+async function keepPolicy(
+  model: LanguageModel,
+  trained: Store,
+  steps: number,
+  journal: Journal,
+): Promise<LocalPolicy> {
+  const tensors = await readTrained(trained, steps);
+  const policy = await model.policyOf(trained);
+  await journal.write(POLICY, writeSafetensors(tensors));
+  await journal.remove(CHECKPOINT);
+  return policy;
 }
 
 async function savedCheckpoint(journal: Journal): Promise<Checkpoint | undefined> {
@@ -113,23 +129,29 @@ async function savedCheckpoint(journal: Journal): Promise<Checkpoint | undefined
  *
  * Each step takes `batchSize` groups, sorts their responses by length into micro-batches under the
  * model's token budget, adds up their gradients and steps the optimizer once. The loss is the mean
- * over groups of Σ weight · loss.
+ * over groups of Σ weight · loss. Where no group fits the length there is nothing to train: one record
+ * without a step says how many responses were left out, and π_{t+1} equals π_t.
  */
 export function lmTrainer(model: LanguageModel, options: TrainingOptions): Trainer<LocalPolicy> {
   return {
-    id: JSON.stringify(options),
+    id: JSON.stringify({
+      ...options,
+      tokensPerBatch: model.tokensPerBatch,
+      vocabularyChunks: model.vocabularyChunks,
+    }),
 
     async *train(
       task: TrainingTask<LocalPolicy>,
       { journal, signal }: TrainOptions,
     ): AsyncGenerator<StepMetrics, LocalPolicy> {
+      model.trainableTensors(); // refused here when there are none
       const { groups, skipped } = prepareGroups(model, task.groups, options);
       if (groups.length === 0) {
-        throw new RangeError(
-          `Cannot train as at least one group must fit ${options.maxLength} tokens: none of ${task.groups.length} does`,
-        );
+        yield { iteration: task.iteration, total_steps: 0, skipped_responses: skipped };
+        const trained = await task.previousPolicy.trained!.snapshot();
+        return await keepPolicy(model, trained, 0, journal);
       }
-      if (options.loss !== "sft") await scorePrevious(task.previousPolicy, groups, signal);
+      if (ON_LOG_RATIOS[options.loss]) await scorePrevious(task.previousPolicy, groups, signal);
       const stepsPerEpoch = Math.ceil(groups.length / options.batchSize);
       const totalSteps = Math.min(options.maxSteps ?? Infinity, stepsPerEpoch * options.epochs);
 
@@ -158,7 +180,7 @@ export function lmTrainer(model: LanguageModel, options: TrainingOptions): Train
             groups[index]!
           );
           const started = performance.now();
-          const learningRate = learningRateAt(step - 1, {
+          const learningRate = stepLearningRate(step, {
             ...options,
             totalSteps: options.scheduleSteps ?? totalSteps,
           });
@@ -189,10 +211,7 @@ export function lmTrainer(model: LanguageModel, options: TrainingOptions): Train
             await journal.write(CHECKPOINT, await encodeCheckpoint({ step, tokens }, fit));
           }
         }
-        const tensors = await readTrained(fit.trained, totalSteps);
-        const policy = await model.policyOf(fit.trained);
-        await journal.write(POLICY, writeSafetensors(tensors));
-        await journal.remove(CHECKPOINT);
+        const policy = await keepPolicy(model, fit.trained, totalSteps, journal);
         ended = true;
         return policy;
       } finally {
@@ -204,6 +223,8 @@ export function lmTrainer(model: LanguageModel, options: TrainingOptions): Train
 
     async restore(_previous, journal) {
       const bytes = await journal.read(POLICY);
+      // A fit that was killed between keeping the policy and removing its checkpoint left that behind.
+      if (bytes) await journal.remove(CHECKPOINT);
       return bytes && await model.policyFromTensors(await decodeTensors(bytes));
     },
   };

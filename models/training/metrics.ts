@@ -6,16 +6,22 @@
 
 import type { PreparedGroup } from "./prepare.ts";
 
+/** What a step measured of each response, groups after each other. */
+export interface ResponseValues {
+  /** log π_θ. */
+  readonly logProbs: Float64Array;
+  /** log π_θ − log π_t, where the loss is on log-ratios. */
+  readonly logRatios: Float64Array | undefined;
+}
+
 /**
- * `logps/*`, `rewards/*` (β · log-ratio), their margin and accuracy, and the log-ratios apart, of the
- * chosen and the rejected response: the one with the highest and the lowest win rate, or without win
- * rates the first and the last. Groups of one response have `logps/chosen` alone.
- *
- * @param logProbs log π_θ of each response, groups after each other.
+ * `logps/*`, and where there are log-ratios `log_ratios/*`, `rewards/*` (β · log-ratio), their margin
+ * and accuracy, of the chosen and the rejected response: the one with the highest and the lowest win
+ * rate, or without win rates the first and the last. Groups of one response have a chosen one alone.
  */
 export function groupMetrics(
   groups: readonly PreparedGroup[],
-  logProbs: Float64Array,
+  { logProbs, logRatios }: ResponseValues,
   beta: number,
 ): Record<string, number> {
   const chosen = { logProb: 0, logRatio: 0 };
@@ -31,7 +37,7 @@ export function groupMetrics(
       if (winRate > (responses[best]!.winRate ?? -Infinity)) best = index;
       if (winRate < (responses[worst]!.winRate ?? Infinity)) worst = index;
     });
-    const ratio = (index: number) => logProbs[start + index]! - responses[index]!.previousLogProb;
+    const ratio = (index: number) => logRatios?.[start + index] ?? 0;
     chosen.logProb += logProbs[start + best]!;
     chosen.logRatio += ratio(best);
     if (responses.length > 1) {
@@ -43,15 +49,20 @@ export function groupMetrics(
     start += responses.length;
   }
   const n = groups.length;
-  if (pairs === 0) return { "logps/chosen": chosen.logProb / n };
+  const margin = chosen.logRatio / n - rejected.logRatio / pairs;
   return {
     "logps/chosen": chosen.logProb / n,
-    "logps/rejected": rejected.logProb / pairs,
-    "log_ratios/chosen": chosen.logRatio / n,
-    "log_ratios/rejected": rejected.logRatio / pairs,
-    "rewards/chosen": beta * chosen.logRatio / n,
-    "rewards/rejected": beta * rejected.logRatio / pairs,
-    "rewards/margins": beta * (chosen.logRatio / n - rejected.logRatio / pairs),
-    "rewards/accuracies": accurate / pairs,
+    ...(pairs > 0 ? { "logps/rejected": rejected.logProb / pairs } : {}),
+    ...(logRatios
+      ? { "log_ratios/chosen": chosen.logRatio / n, "rewards/chosen": beta * chosen.logRatio / n }
+      : {}),
+    ...(logRatios && pairs > 0
+      ? {
+        "log_ratios/rejected": rejected.logRatio / pairs,
+        "rewards/rejected": beta * rejected.logRatio / pairs,
+        "rewards/margins": beta * margin,
+        "rewards/accuracies": accurate / pairs,
+      }
+      : {}),
   };
 }

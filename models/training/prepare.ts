@@ -13,8 +13,8 @@ export interface PreparedResponse extends Sequence {
   readonly target: number;
   readonly weight: number;
   readonly winRate: number | undefined;
-  /** log π_t(y | x), set before the first step. */
-  previousLogProb: number;
+  /** log π_t of each response token; set before the first step of a loss on log-ratios. */
+  previousLogProbs?: Float32Array;
 }
 
 /** The responses of one prompt. */
@@ -30,8 +30,9 @@ export interface LengthOptions {
 
 /**
  * Tokenises groups. A response that does not fit is left out, and with it its group where fewer than
- * two of several responses remain (a pair without its partner teaches something else), or cut at
- * `maxLength`, without an end-of-turn token it did not reach.
+ * two of several responses remain (a pair without its partner teaches something else), or cut,
+ * without an end-of-turn token it did not reach. The limit is `maxLength`, and in any case the model's
+ * positions.
  *
  * @returns The groups, and the number of responses left out.
  */
@@ -44,7 +45,7 @@ export function prepareGroups(
   let skipped = 0;
   for (const { prompt, responses } of groups) {
     const promptIds = model.encodePrompt(prompt);
-    const room = maxLength - promptIds.length;
+    const room = Math.min(maxLength, model.config.maxPositions) - promptIds.length;
     const kept: PreparedResponse[] = [];
     for (const { response, target, weight, winRate } of responses) {
       const ids = model.encodeResponse(response);
@@ -54,7 +55,7 @@ export function prepareGroups(
         continue;
       }
       const responseIds = fits ? ids : ids.slice(0, room);
-      kept.push({ promptIds, responseIds, target, weight, winRate, previousLogProb: 0 });
+      kept.push({ promptIds, responseIds, target, weight, winRate });
     }
     if (kept.length === responses.length || kept.length > 1) prepared.push({ responses: kept });
     else skipped += kept.length;

@@ -23,21 +23,41 @@ export interface StepOptions {
   readonly tokensPerBatch: number;
 }
 
-/** Runs one micro-batch, adding its gradients. @returns its loss and the responses' log-probabilities. */
+/** log π_t of the tokens of some responses; zeros, which the loss does not read, where there are none. */
+function previousLogProbs(fit: Fit, responses: readonly PreparedResponse[]): Float32Array {
+  const lengths = responses.map(({ responseIds }) => responseIds.length);
+  const values = new Float32Array(lengths.reduce((sum, length) => sum + length, 0));
+  if (!fit.onLogRatios) return values;
+  let at = 0;
+  responses.forEach(({ previousLogProbs }, index) => {
+    if (!previousLogProbs || previousLogProbs.length !== lengths[index]) {
+      throw new TypeError(
+        `Cannot take a step as each of ${lengths[index]} response tokens must have its previous ` +
+          `log-probability: ${previousLogProbs?.length ?? "none"}`,
+      );
+    }
+    values.set(previousLogProbs, at);
+    at += previousLogProbs.length;
+  });
+  return values;
+}
+
+/** Runs one micro-batch, adding its gradients. @returns its loss and what it measured. */
 async function accumulate(
   fit: Fit,
   responses: readonly PreparedResponse[],
   groups: number,
   keep: boolean,
   signal: AbortSignal | undefined,
-): Promise<{ loss: number; logProbs: Float32Array }> {
+): Promise<{ loss: number; logProbs: Float32Array; logRatios: Float32Array }> {
   const vector = (of: (response: PreparedResponse) => number) => ({
     shape: [responses.length],
     data: Float32Array.from(responses, of),
   });
+  const previous = previousLogProbs(fit, responses);
   const outputs = await fit.gradient.run({
     ...packSequences(responses),
-    previous_log_prob: vector((response) => response.previousLogProb),
+    previous_log_probs: { shape: [previous.length], data: previous },
     target: vector((response) => response.target),
     weight: vector((response) => response.weight / groups),
     length: vector((response) => response.responseIds.length),
@@ -46,6 +66,7 @@ async function accumulate(
   return {
     loss: outputs.loss!.data[0]!,
     logProbs: (outputs.log_prob!.data as Float32Array).slice(),
+    logRatios: (outputs.log_ratio!.data as Float32Array).slice(),
   };
 }
 
@@ -86,6 +107,7 @@ export async function takeStep(
 ): Promise<StepMetrics> {
   const responses = groups.flatMap((group) => group.responses);
   const logProbs = new Float64Array(responses.length);
+  const logRatios = new Float64Array(responses.length);
   let loss = 0;
   let keep = false;
   for (const plan of planBatches(responses.map(fedTokens), options.tokensPerBatch)) {
@@ -97,7 +119,10 @@ export async function takeStep(
       keep,
       signal,
     );
-    plan.forEach((index, at) => logProbs[index] = result.logProbs[at]!);
+    plan.forEach((index, at) => {
+      logProbs[index] = result.logProbs[at]!;
+      logRatios[index] = result.logRatios[at]!;
+    });
     loss += result.loss;
     keep = true;
   }
@@ -120,9 +145,13 @@ export async function takeStep(
   return {
     step,
     loss,
-    "loss/normalized": loss * options.beta ** 2,
+    ...(fit.onLogRatios ? { "loss/normalized": loss * options.beta ** 2 } : {}),
     learning_rate: options.learningRate,
     grad_norm: norm,
-    ...groupMetrics(groups, logProbs, options.beta),
+    ...groupMetrics(
+      groups,
+      { logProbs, logRatios: fit.onLogRatios ? logRatios : undefined },
+      options.beta,
+    ),
   };
 }

@@ -30,16 +30,19 @@ export async function withBackend(run: (backend: Backend) => Promise<void>): Pro
 export interface TinyModelOptions extends Omit<LanguageModelOptions, "template"> {
   readonly variant?: "tiny_llama" | "tiny_llama_untied";
   readonly endOfTurnIds?: readonly number[];
+  /** 128 in its configuration; there is no table of positions. */
+  readonly maxPositions?: number;
 }
 
 /** Loads the tiny model, whose texts are numbers with spaces between. */
 export async function tinyModel(
   backend: Backend,
-  { variant = "tiny_llama", endOfTurnIds = [], ...options }: TinyModelOptions = {},
+  { variant = "tiny_llama", endOfTurnIds = [], maxPositions, ...options }: TinyModelOptions = {},
 ): Promise<LanguageModel> {
   const checkpoint = await tinyLlama(variant);
-  const text = async () => ({ ...await checkpoint.text(), endOfTurnIds });
-  return await LanguageModel.load({ ...checkpoint, text }, backend, {
+  const text = async () => ({ ...await checkpoint.text(), eosIds: endOfTurnIds, endOfTurnIds });
+  const config = { ...checkpoint.config, ...(maxPositions === undefined ? {} : { maxPositions }) };
+  return await LanguageModel.load({ ...checkpoint, config, text }, backend, {
     template: "none",
     ...options,
   });

@@ -69,7 +69,7 @@ function preparedGroups(variant: StoredVariant): PreparedGroup[] {
       target: stored.eta * (win_rate - 0.5),
       weight: 0.5,
       winRate: win_rate,
-      previousLogProb: variant.previous_log_probs[group]![index]!,
+      previousLogProbs: Float32Array.from(variant.base_token_log_probs[group]![index]!),
     })),
   }));
 }

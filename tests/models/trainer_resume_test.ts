@@ -129,6 +129,24 @@ Deno.test("lmTrainer() restores the policy of a fit that ended, on another model
     assert.deepEqual(await groupLogProbs(restored!, groups), await groupLogProbs(fitted, groups));
   }));
 
+Deno.test("lmTrainer() removes the checkpoint of a fit that was killed after it kept its policy", () =>
+  withBackend(async (backend) => {
+    const { model, policy } = await loraModel(backend);
+    const journal = memoryJournal();
+    const killed: Journal = {
+      ...journal,
+      remove: () => Promise.reject(new RangeError("killed")),
+    };
+    const options = { epochs: 3, checkpointEvery: 1 };
+    await assert.rejects(fit(policy, options, { journal: killed }), /killed/);
+    assert.ok(await journal.read("fit.safetensors"));
+    const trainer = lmTrainer(model, OPTIONS);
+    const restored = await trainer.restore(policy, journal);
+    assert.notEqual(restored!.id, policy.id);
+    assert.equal(await journal.read("fit.safetensors"), undefined);
+    assert.equal((await trainer.restore(policy, journal))!.id, restored!.id);
+  }));
+
 Deno.test("lmTrainer() stops at a loss that blows up, names step and tensor, keeps the checkpoint", () =>
   withBackend(async (backend) => {
     const { policy } = await loraModel(backend);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { memoryJournal } from "../../core/mod.ts";
 import {
   bytesSource,
+  lmTrainer,
   loadAdapter,
   type LocalPolicy,
   openCheckpoint,
@@ -26,6 +27,32 @@ Deno.test("lmTrainer() starts at log-ratios of 0, whatever the batches", () =>
       for (const batchSize of [3, 1]) {
         const { steps: [first] } = await fit(policy, { batchSize });
         for (const name of ["log_ratios/chosen", "log_ratios/rejected", "rewards/margins"]) {
+          assert.ok(Math.abs(first![name]!) <= ZERO_TOLERANCE, `${name}: ${first![name]}`);
+        }
+      }
+    }
+  }));
+
+Deno.test("lmTrainer() starts at log-ratios of 0 when responses have hundreds of tokens", () =>
+  withBackend(async (backend) => {
+    const long = groups.map(({ prompt, responses }, group) => ({
+      prompt,
+      responses: responses.map((one, index) => ({
+        ...one,
+        response: {
+          text: "",
+          tokenIds: Array.from(
+            { length: 256 + 64 * index + 10 * group },
+            (_, at) => 3 + (at * at + 7 * index) % 60,
+          ),
+        },
+      })),
+    }));
+    for (const tokensPerBatch of [4096, 700, 1]) {
+      const { policy } = await loraModel(backend, { tokensPerBatch, maxPositions: 512 });
+      for (const batchSize of [3, 1]) {
+        const { steps: [first] } = await fit(policy, { batchSize }, { train: long });
+        for (const name of ["log_ratios/chosen", "log_ratios/rejected"]) {
           assert.ok(Math.abs(first![name]!) <= ZERO_TOLERANCE, `${name}: ${first![name]}`);
         }
       }
@@ -130,7 +157,7 @@ Deno.test("lmTrainer() lays its schedule out over scheduleSteps and stops at max
     });
     assert.equal(steps.length, 5);
     const rates = steps.map(({ learning_rate }) => learning_rate!);
-    assertNear(rates, [0, 0.5, 1, 17 / 18, 16 / 18].map((rate) => rate * 1e-3), 1e-12);
+    assertNear(rates, [0.5, 1, 1, 17 / 18, 16 / 18].map((rate) => rate * 1e-3), 1e-12);
     assert.deepEqual(steps.map(({ epoch }) => epoch), [0.5, 1, 1.5, 2, 2.5]);
     assert.deepEqual(steps.map(({ total_steps }) => total_steps), [5, 5, 5, 5, 5]);
   }));
@@ -164,10 +191,74 @@ Deno.test("lmTrainer() leaves out or cuts responses that are too long, and count
         [[9, 9, 9, 2], [9, 9, 9, 9, 9], [9, 9, 9, 9, 2]],
       ),
     );
-    await assert.rejects(fit(policy, { ...limits, maxLength: 3 }, { train }), {
+  }));
+
+Deno.test("lmTrainer() moves the policy in a fit of one step, whatever the warm-up", () =>
+  withBackend(async (backend) => {
+    const { policy } = await loraModel(backend);
+    for (const schedule of ["constant", "linear", "cosine"] as const) {
+      for (const warmupRatio of [0.1, 1]) {
+        const { steps, policy: fitted } = await fit(policy, { schedule, warmupRatio });
+        assert.deepEqual(steps.map(({ learning_rate }) => learning_rate), [OPTIONS.learningRate]);
+        assert.notEqual(fitted.id, policy.id);
+      }
+    }
+  }));
+
+Deno.test("lmTrainer() returns the policy as it was, and says so, when no response fits", () =>
+  withBackend(async (backend) => {
+    const { model, policy } = await loraModel(backend);
+    const journal = memoryJournal();
+    const options = { maxLength: 3 };
+    const { steps, policy: same } = await fit(policy, options, { journal });
+    assert.deepEqual(steps, [{ iteration: 1, total_steps: 0, skipped_responses: 6 }]);
+    assert.equal(same.id, policy.id);
+    await same.dispose();
+    const restored = await lmTrainer(model, { ...OPTIONS, ...options }).restore(policy, journal);
+    assert.equal(restored!.id, policy.id);
+    assert.deepEqual(await groupLogProbs(restored!, groups), await groupLogProbs(policy, groups));
+  }));
+
+Deno.test("lmTrainer() counts what is beyond the model's positions as too long; logProbs() refuses it", () =>
+  withBackend(async (backend) => {
+    const { policy } = await loraModel(backend);
+    const [fits, beyond] = [100, 126].map((tokens) => ({
+      prompt: promptOf(`p${tokens}`, [5, 6, 7]),
+      responses: [{
+        response: { text: "", tokenIds: Array(tokens).fill(9) },
+        target: 1,
+        weight: 1,
+      }],
+    }));
+    const train = [fits!, beyond!];
+    const { steps: [skipped] } = await fit(policy, { maxLength: 1024 }, { train });
+    assert.deepEqual([skipped!.skipped_responses, skipped!.num_tokens], [1, 102]);
+    const cut = await fit(policy, { maxLength: 1024, tooLong: "cut" }, { train });
+    assert.equal(cut.steps[0]!.num_tokens, 102 + 127);
+    await assert.rejects(groupLogProbs(policy, train), {
       name: "RangeError",
-      message: "Cannot train as at least one group must fit 3 tokens: none of 3 does",
+      message:
+        "Cannot score as prompt p126 and its response must fit the model's 128 positions: 3 + 126",
     });
+  }));
+
+Deno.test("lmTrainer() with sft measures no log-ratios", () =>
+  withBackend(async (backend) => {
+    const { policy } = await loraModel(backend);
+    const { steps: [first] } = await fit(policy, { loss: "sft" });
+    assert.deepEqual(Object.keys(first!).filter((name) => name.includes("/")), [
+      "logps/chosen",
+      "logps/rejected",
+    ]);
+  }));
+
+Deno.test("lmTrainer() has another id when the model packs its micro-batches otherwise", () =>
+  withBackend(async (backend) => {
+    const ids = [];
+    for (const options of [{}, { tokensPerBatch: 100 }, { logitsBytes: 2 ** 18 }]) {
+      ids.push(lmTrainer((await loraModel(backend, options)).model, OPTIONS).id);
+    }
+    assert.equal(new Set(ids).size, 3);
   }));
 
 /** Responses of one token sequence, each to be made likely. */

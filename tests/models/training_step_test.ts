@@ -1,12 +1,22 @@
 import assert from "node:assert/strict";
-import { learningRateAt, OPTIMIZERS } from "../../models/mod.ts";
-import { prepareGroups } from "../../models/training/prepare.ts";
+import { learningRateAt, type LocalPolicy, OPTIMIZERS } from "../../models/mod.ts";
+import { type PreparedGroup, prepareGroups } from "../../models/training/prepare.ts";
 import { takeStep } from "../../models/training/step.ts";
 import { assertNear, groups, loraModel } from "./_fit.ts";
-import { LORA, sum, tinyAdapter, tinyModel, withBackend } from "./_tiny_model.ts";
+import { LORA, sum, tinyAdapter, tinyModel, VOCAB_SIZE, withBackend } from "./_tiny_model.ts";
 
 /** Relative; micro-batches add up gradients in another order. */
 const GRADIENT_TOLERANCE = 1e-5;
+
+/** The groups with their log-probabilities under a policy. */
+async function scored(policy: LocalPolicy): Promise<PreparedGroup[]> {
+  const limits = { maxLength: 128, tooLong: "skip" } as const;
+  const { groups: prepared } = prepareGroups(policy.model, groups, limits);
+  const responses = prepared.flatMap((group) => group.responses);
+  const logProbs = await policy.scoreSequences(responses);
+  responses.forEach((response, index) => response.previousLogProbs = logProbs[index]!);
+  return prepared;
+}
 
 Deno.test("takeStep() adds up the same gradients in micro-batches as in one batch", () =>
   withBackend(async (backend) => {
@@ -14,15 +24,19 @@ Deno.test("takeStep() adds up the same gradients in micro-batches as in one batc
     for (
       const [trainable, loss] of [[LORA, "sppo"], [{ kind: "all" }, "sft"], [LORA, "sft"]] as const
     ) {
-      const model = await tinyModel(backend, { trainable });
       const { tensors, lora } = await tinyAdapter();
       assert.deepEqual(lora.rank, LORA.lora.rank);
-      const policy = trainable.kind === "lora"
-        ? await model.policyFromTensors(tensors)
-        : await model.policy();
-      const prepared = prepareGroups(model, groups, { maxLength: 128, tooLong: "skip" }).groups;
       const results = [];
-      for (const tokensPerBatch of [2048, 34, 20, 1]) {
+      for (
+        const [tokensPerBatch, chunks] of [[2048, 1], [34, 1], [34, 3], [20, 1], [1, 1]] as const
+      ) {
+        const logitsBytes = Math.ceil(4 * tokensPerBatch * VOCAB_SIZE / chunks);
+        const model = await tinyModel(backend, { trainable, tokensPerBatch, logitsBytes });
+        assert.equal(model.vocabularyChunks, chunks);
+        const policy = trainable.kind === "lora"
+          ? await model.policyFromTensors(tensors)
+          : await model.policy();
+        const prepared = await scored(policy);
         const running = await model.fit(policy, loss, optimizer);
         const options = { optimizer, learningRate: 0, maxGradNorm: 0, beta: 0.5, tokensPerBatch };
         await takeStep(running, options, prepared, 1); // leaves sums that must not be added to
@@ -34,6 +48,7 @@ Deno.test("takeStep() adds up the same gradients in micro-batches as in one batc
         results.push({ metrics, values });
         await running.trained.dispose();
         await running.dispose();
+        await model.dispose();
       }
       const [whole, ...parts] = results;
       for (const { metrics, values } of parts) {
@@ -53,9 +68,15 @@ Deno.test("takeStep() reports the gradients' norm and scales them down to the la
   withBackend(async (backend) => {
     const { model, policy } = await loraModel(backend);
     const optimizer = { ...OPTIMIZERS.rmsprop, alpha: 0 }; // √s = |g|, so a step is lr · sign(g)
-    const prepared = prepareGroups(model, groups, { maxLength: 128, tooLong: "skip" }).groups;
     const running = await model.fit(policy, "sppo", optimizer);
     const options = { optimizer, learningRate: 0, maxGradNorm: 0.5, beta: 0.5, tokensPerBatch: 99 };
+    const unscored = prepareGroups(model, groups, { maxLength: 128, tooLong: "skip" }).groups;
+    await assert.rejects(takeStep(running, options, unscored, 1), {
+      name: "TypeError",
+      message:
+        /^Cannot take a step as each of \d+ response tokens must have its previous log-probability: none$/,
+    });
+    const prepared = await scored(policy);
     const { grad_norm } = await takeStep(running, options, prepared, 1);
     let squares = 0;
     let scaled = 0;
