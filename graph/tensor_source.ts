@@ -19,9 +19,11 @@ export interface ReadOptions {
  * gives the same bytes as reading [0, b).
  */
 export interface TensorSource {
+  /** What to call it in messages and stores. */
   readonly name: string;
   /** Sizes, outermost axis first. */
   readonly shape: readonly number[];
+  /** How its elements are stored. */
   readonly encoding: Encoding;
   /** Length of the encoded tensor. */
   readonly byteLength: number;
@@ -105,7 +107,11 @@ export function fromFloat32(
   };
 }
 
-/** @throws {RangeError} If [start, end) is not a byte range of the tensor. */
+/**
+ * Checks a range of a tensor that is to be read.
+ *
+ * @throws {RangeError} If [start, end) is not a byte range of the tensor.
+ */
 export function checkByteRange(
   name: string,
   byteLength: number,

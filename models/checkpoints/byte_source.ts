@@ -131,7 +131,11 @@ async function readExactly(name: string, response: Response, length: number): Pr
   return bytes;
 }
 
-/** @throws {RangeError} If [offset, offset + length) is not within the file. */
+/**
+ * Checks a range that is to be read.
+ *
+ * @throws {RangeError} If [offset, offset + length) is not within the file.
+ */
 export function checkRange(name: string, size: number, offset: number, length: number): void {
   const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length);
   if (!whole || offset < 0 || length < 0 || offset + length > size) {

@@ -7,25 +7,38 @@
  * @module
  */
 
-import type { Gguf, GgufValue } from "./gguf.ts";
+import type { Gguf, GgufList, GgufValue } from "./gguf.ts";
 import { oneLine } from "./one_line.ts";
+
+export type { Gguf, GgufList, GgufValue };
 
 /** Sizes and constants of a model of the Llama family. */
 export interface LlamaConfig {
+  /** Which program computes it. */
   readonly architecture: "llama";
+  /** V, rows of the embedding; a tokenizer may have fewer tokens. */
   readonly vocabSize: number;
+  /** Width of the residual stream. */
   readonly hiddenSize: number;
+  /** Width within a block's gated feed-forward layer. */
   readonly intermediateSize: number;
+  /** Number of blocks. */
   readonly layers: number;
+  /** Query heads of a block. */
   readonly heads: number;
+  /** Key and value heads of a block; divides `heads`. */
   readonly kvHeads: number;
+  /** Width of one head; even. */
   readonly headDim: number;
+  /** ε of RMSNorm, added to the mean square. */
   readonly rmsNormEps: number;
+  /** Base θ of the rotary frequencies θ^(−2i / headDim). */
   readonly ropeTheta: number;
   /** Positions the model was trained for. */
   readonly maxPositions: number;
   /** Whether the vocabulary matrix is the embedding. */
   readonly tieWordEmbeddings: boolean;
+  /** Token that opens a text, where the checkpoint names one. */
   readonly bosTokenId?: number;
   /** Tokens that end a text; may be empty. */
   readonly eosTokenIds: readonly number[];

@@ -40,8 +40,8 @@ export function requiredTensors(config: LlamaConfig): ReadonlyMap<string, readon
   for (let layer = 0; layer < config.layers; layer++) {
     const block = `model.layers.${layer}`;
     shapes.set(`${block}.input_layernorm.weight`, [hiddenSize]);
-    for (const [name, shape] of linearShapes(config)) shapes.set(`${block}.${name}.weight`, shape);
     shapes.set(`${block}.post_attention_layernorm.weight`, [hiddenSize]);
+    for (const [name, shape] of linearShapes(config)) shapes.set(`${block}.${name}.weight`, shape);
   }
   shapes.set("model.norm.weight", [hiddenSize]);
   if (!config.tieWordEmbeddings) shapes.set("lm_head.weight", [vocabSize, hiddenSize]);

@@ -25,7 +25,9 @@ export type CheckpointFormat = "huggingface" | "gguf" | "llama2c";
 
 /** An opened checkpoint. Nothing but headers has been read. */
 export interface Checkpoint {
+  /** The format it was read from. */
   readonly format: CheckpointFormat;
+  /** Its sizes and constants. */
   readonly config: LlamaConfig;
   /**
    * Exactly the tensors that the configuration calls for, with the right shapes, by Hugging Face's

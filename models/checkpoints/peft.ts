@@ -24,7 +24,7 @@ export interface AdapterConfig {
   /** α. */
   readonly alpha: number;
   /** Scale by α/√r instead of α/r. `false` by default. */
-  readonly useRslora?: boolean;
+  readonly rsLora?: boolean;
   /** Dropout that training used; it plays no part afterwards. 0 by default. */
   readonly dropout?: number;
   /** Hub name or folder of the model that the adapter goes with. */
@@ -33,6 +33,7 @@ export interface AdapterConfig {
 
 /** An adapter that was read. */
 export interface Adapter {
+  /** Rank, scale and what it goes with. */
   readonly config: AdapterConfig;
   /** `<layer>.lora_A.weight` [r, in] and `<layer>.lora_B.weight` [out, r], in pairs. */
   readonly tensors: ReadonlyMap<string, TensorSource>;
@@ -40,7 +41,9 @@ export interface Adapter {
 
 /** The two files of an adapter. */
 export interface AdapterFiles {
+  /** Rank, scale and layers, as JSON. */
   readonly "adapter_config.json": Uint8Array;
+  /** The pairs A and B, as safetensors. */
   readonly "adapter_model.safetensors": Uint8Array;
 }
 
@@ -48,22 +51,6 @@ const CONFIG_FILE = "adapter_config.json";
 const TENSOR_FILE = "adapter_model.safetensors";
 const PREFIX = "base_model.model.";
 const MAX_CONFIG_BYTES = 16 << 20;
-
-/**
- * What B·A is multiplied by.
- *
- * @example
- * ```ts
- * import { adapterScale } from "./peft.ts";
- * import { strict as assert } from "node:assert";
- *
- * assert.equal(adapterScale({ rank: 16, alpha: 32 }), 2);
- * assert.equal(adapterScale({ rank: 16, alpha: 32, useRslora: true }), 8);
- * ```
- */
-export function adapterScale({ rank, alpha, useRslora = false }: AdapterConfig): number {
-  return useRslora ? alpha / Math.sqrt(rank) : alpha / rank;
-}
 
 /**
  * Writes an adapter, the same bytes for the same values.
@@ -98,7 +85,7 @@ export function writeAdapter(
     target_modules: targetModules(layers),
     task_type: "CAUSAL_LM",
     use_dora: false,
-    use_rslora: config.useRslora ?? false,
+    use_rslora: config.rsLora ?? false,
   };
   const prefixed = new Map([...tensors].map(([name, tensor]) => [PREFIX + name, tensor]));
   return {
@@ -205,7 +192,7 @@ function parseConfig(json: Readonly<Record<string, unknown>>): AdapterConfig {
   return {
     rank: r as number,
     alpha: alpha as number,
-    useRslora: json["use_rslora"] === true,
+    rsLora: json["use_rslora"] === true,
     dropout: dropout as number,
     ...(typeof base === "string" ? { baseModel: base } : {}),
   };

@@ -211,7 +211,9 @@ export async function openShardedSafetensors(
 
 /** A tensor to be written. */
 export interface FloatTensor {
+  /** Sizes, outermost axis first. */
   readonly shape: readonly number[];
+  /** Row-major values; their number is the product of `shape`. */
   readonly data: Float32Array;
 }
 

@@ -20,9 +20,44 @@ export interface HuggingFaceTokenizer {
   id_to_token(id: number): string | undefined;
 }
 
-/** A parsed template of `@huggingface/jinja`. */
-export interface JinjaTemplate {
-  render(variables: Record<string, unknown>): string;
+/** A node of a parsed template, as far as it is looked at. */
+export interface JinjaNode {
+  readonly type: string;
+  readonly value?: unknown;
+  readonly assignee?: JinjaNode;
+  readonly object?: JinjaNode;
+  readonly property?: JinjaNode;
+  readonly callee?: JinjaNode;
+  readonly args?: readonly JinjaNode[];
+  readonly argument?: JinjaNode;
+}
+
+/** A value while a template is rendered: a scalar, a list or a mapping. */
+export interface JinjaValue {
+  readonly type: string;
+  readonly value: string | number | boolean | null | JinjaValue[] | Map<string, JinjaValue>;
+}
+
+/** Variables by name. */
+export interface JinjaScope {
+  set(name: string, value: unknown): unknown;
+}
+
+/** What evaluates nodes, each through `evaluate`. */
+export interface JinjaInterpreter {
+  run(program: JinjaNode): JinjaValue;
+  evaluate(node: JinjaNode | undefined, scope: JinjaScope): JinjaValue;
+}
+
+/** What is used of `@huggingface/jinja`. */
+export interface Jinja {
+  readonly tokenize: (
+    source: string,
+    options: { readonly lstrip_blocks: boolean; readonly trim_blocks: boolean },
+  ) => unknown[];
+  readonly parse: (tokens: unknown[]) => JinjaNode;
+  readonly Environment: new () => JinjaScope;
+  readonly Interpreter: new (scope: JinjaScope) => JinjaInterpreter;
 }
 
 /** Loads `@huggingface/tokenizers`. */
@@ -33,8 +68,6 @@ export async function loadTokenizers(): Promise<{
 }
 
 /** Loads `@huggingface/jinja`. */
-export async function loadJinja(): Promise<{
-  readonly Template: new (source: string) => JinjaTemplate;
-}> {
+export async function loadJinja(): Promise<Jinja> {
   return await import(JINJA);
 }

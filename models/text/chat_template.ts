@@ -4,15 +4,10 @@
  * @module
  */
 
+import type { Message } from "../../core/policy.ts";
 import { oneLine, reasonOf } from "../checkpoints/one_line.ts";
-import { loadJinja } from "./_deps.ts";
-
-/** One turn of a conversation. */
-export interface Message {
-  /** Usually `system`, `user` or `assistant`. */
-  readonly role: string;
-  readonly content: string;
-}
+import { type Jinja, loadJinja } from "./_deps.ts";
+import { boundedRenderer } from "./bounded_jinja.ts";
 
 /** Options of {@linkcode ChatTemplate.render}. */
 export interface RenderOptions {
@@ -26,28 +21,47 @@ export interface RenderOptions {
 
 /** A parsed template. */
 export interface ChatTemplate {
-  /** The conversation as text, special tokens as their literal strings. */
+  /**
+   * The conversation as text, special tokens as their literal strings.
+   *
+   * @throws {RangeError} If the template raises an error, or takes more than a template may.
+   */
   render(messages: readonly Message[], options: RenderOptions): string;
 }
 
-/** Longest template that is parsed. */
-const MAX_TEMPLATE_LENGTH = 1 << 20;
+/** Longest template that is parsed; those in use have some thousand characters. */
+const MAX_TEMPLATE_LENGTH = 1 << 18;
 
 /**
- * Parses a chat template.
+ * What parses chat templates, once the package is there. A template is a program of the checkpoint's
+ * author: what it may take of time and memory is bounded ({@linkcode boundedRenderer}).
  *
- * @throws {SyntaxError} If it is not a template this Jinja understands.
+ * @example
+ * ```ts
+ * import { chatTemplateParser } from "./chat_template.ts";
+ * import { strict as assert } from "node:assert";
+ *
+ * const parse = await chatTemplateParser();
+ * const template = parse("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}");
+ * const messages = [{ role: "user", content: "Hi" }] as const;
+ * assert.equal(template.render(messages, { addGenerationPrompt: false }), "<user>Hi");
+ * ```
  */
-export async function parseChatTemplate(source: string): Promise<ChatTemplate> {
+export async function chatTemplateParser(): Promise<(source: string) => ChatTemplate> {
+  const jinja = await loadJinja();
+  return (source) => parseChatTemplate(jinja, source);
+}
+
+/** @throws {SyntaxError} If it is not a template this Jinja understands, or too long. */
+function parseChatTemplate(jinja: Jinja, source: string): ChatTemplate {
   if (source.length > MAX_TEMPLATE_LENGTH) {
-    throw new RangeError(
+    throw new SyntaxError(
       `Cannot parse the chat template as it must have at most ${MAX_TEMPLATE_LENGTH} characters: ${source.length}`,
     );
   }
-  const { Template } = await loadJinja();
-  let template: InstanceType<typeof Template>;
+  let render: (variables: Record<string, unknown>) => string;
   try {
-    template = new Template(source);
+    render = boundedRenderer(jinja, source);
   } catch (error) {
     throw new SyntaxError(
       `Cannot parse the chat template as it must be valid Jinja: ${reasonOf(error)}`,
@@ -56,7 +70,7 @@ export async function parseChatTemplate(source: string): Promise<ChatTemplate> {
   return {
     render(messages, { addGenerationPrompt, bosToken, eosToken }) {
       try {
-        return template.render({
+        return render({
           messages: messages.map(({ role, content }) => ({ role, content })),
           add_generation_prompt: addGenerationPrompt,
           bos_token: bosToken ?? "",
@@ -71,25 +85,4 @@ export async function parseChatTemplate(source: string): Promise<ChatTemplate> {
       }
     },
   };
-}
-
-/**
- * Renders one conversation; {@linkcode parseChatTemplate} where there are several.
- *
- * @example
- * ```ts
- * import { renderChat } from "./chat_template.ts";
- * import { strict as assert } from "node:assert";
- *
- * const template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
- * const messages = [{ role: "user", content: "Hi" }];
- * assert.equal(await renderChat(template, messages, { addGenerationPrompt: false }), "<user>Hi");
- * ```
- */
-export async function renderChat(
-  source: string,
-  messages: readonly Message[],
-  options: RenderOptions,
-): Promise<string> {
-  return (await parseChatTemplate(source)).render(messages, options);
 }

@@ -32,39 +32,23 @@ export async function huggingFaceTokenizer(
   const added = addedTokens(json, where);
   const vocabSize = checkModel(json, added, where);
   const { Tokenizer: Implementation } = await loadTokenizers();
-  const build = (tokens: readonly AddedToken[]): HuggingFaceTokenizer => {
-    const description = {
-      normalizer: null,
-      pre_tokenizer: null,
-      post_processor: null,
-      decoder: null,
-      ...json,
-      added_tokens: tokens,
-    };
-    try {
-      return new Implementation({
-        ...description,
-        pre_tokenizer: unicodePreTokenizer(description.pre_tokenizer, where),
-      }, { clean_up_tokenization_spaces: false });
-    } catch (error) {
-      throw new SyntaxError(
-        `Cannot read ${where} as it must describe a tokenizer: ${reasonOf(error)}`,
-      );
-    }
+  const description = {
+    normalizer: null,
+    post_processor: null,
+    decoder: null,
+    ...json,
+    pre_tokenizer: unicodePreTokenizer(json["pre_tokenizer"] ?? null, where),
+    added_tokens: added,
   };
-  const full = build(added);
+  let full: HuggingFaceTokenizer;
+  try {
+    full = new Implementation(description, { clean_up_tokenization_spaces: false });
+  } catch (error) {
+    throw new SyntaxError(
+      `Cannot read ${where} as it must describe a tokenizer: ${reasonOf(error)}`,
+    );
+  }
   const specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
-  let plain: HuggingFaceTokenizer | undefined;
-  const withoutSpecial = () => plain ??= build(added.filter(({ special }) => !special));
-
-  /** What is added around a text, found by encoding one. */
-  const surroundings = (): [number[], number[]] => {
-    const inner = idsOf(full, "a", false, where);
-    const outer = idsOf(full, "a", true, where);
-    const at = outer.findIndex((_, i) => inner.every((id, j) => outer[i + j] === id));
-    return [outer.slice(0, at), outer.slice(at + inner.length)];
-  };
-
   const named = (key: string): number | undefined => {
     const value = config[key];
     const content = typeof value === "string" ? value : (value as JsonObject | null)?.["content"];
@@ -76,13 +60,7 @@ export async function huggingFaceTokenizer(
     vocabSize,
     ...(bosId === undefined ? {} : { bosId }),
     ...(eosId === undefined ? {} : { eosId }),
-    encode(text, { addSpecialTokens = false, special = true } = {}) {
-      if (special || specialIds.size === 0) return idsOf(full, text, addSpecialTokens, where);
-      const ids = idsOf(withoutSpecial(), text, false, where);
-      if (!addSpecialTokens) return ids;
-      const [before, after] = surroundings();
-      return [...before, ...ids, ...after];
-    },
+    encode: (text, { addSpecialTokens = false } = {}) => idsOf(full, text, addSpecialTokens, where),
     decode(ids, { skipSpecialTokens = false } = {}) {
       checkIds(ids);
       const shown = ids.filter((id) =>
@@ -94,7 +72,6 @@ export async function huggingFaceTokenizer(
         clean_up_tokenization_spaces: false,
       });
     },
-    tokenId: (token) => full.token_to_id(token),
   };
 }
 

@@ -36,14 +36,12 @@ export interface SentencePieceModel {
  */
 export function sentencePieceTokenizer(model: SentencePieceModel): Tokenizer {
   const { pieces, scores, kinds, space, bosId, eosId } = model;
-  const ids = new Map<string, number>();
   const mergeable = new Map<string, number>();
   const bytes = new Map<number, number>(); // byte value → id
   const byteValues = new Map<number, number>();
-  const literals: { readonly text: string; readonly id: number; readonly control: boolean }[] = [];
+  const literals: { readonly text: string; readonly id: number }[] = [];
   let unknownId: number | undefined;
   pieces.forEach((piece, id) => {
-    ids.set(piece, id);
     const kind = kinds[id];
     if (kind === PIECE.byte) {
       const match = /^<0x([0-9A-Fa-f]{2})>$/.exec(piece);
@@ -55,7 +53,7 @@ export function sentencePieceTokenizer(model: SentencePieceModel): Tokenizer {
     else if (kind === PIECE.control || kind === PIECE.userDefined) {
       const control = kind === PIECE.control;
       if (piece !== "" && (!control || model.literalControls)) {
-        literals.push({ text: piece, id, control });
+        literals.push({ text: piece, id });
       }
     } else if (piece !== "") mergeable.set(piece, id);
   });
@@ -88,12 +86,11 @@ export function sentencePieceTokenizer(model: SentencePieceModel): Tokenizer {
     vocabSize: pieces.length,
     ...(bosId === undefined ? {} : { bosId }),
     ...(eosId === undefined ? {} : { eosId }),
-    encode(text, { addSpecialTokens = false, special = true } = {}) {
+    encode(text, { addSpecialTokens = false } = {}) {
       const out: number[] = [];
       if (addSpecialTokens && model.addBos && bosId !== undefined) out.push(bosId);
-      const active = special ? literals : literals.filter(({ control }) => !control);
       let afterSpecial = true;
-      for (const part of splitLiterals(text, active)) {
+      for (const part of splitLiterals(text, literals)) {
         if (typeof part === "number") {
           out.push(part);
           afterSpecial = true;
@@ -126,7 +123,6 @@ export function sentencePieceTokenizer(model: SentencePieceModel): Tokenizer {
       }
       return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(out));
     },
-    tokenId: (token) => ids.get(token),
   };
 }
 

@@ -10,21 +10,37 @@
  * @module
  */
 
-import { type ChatTemplate, type Message, parseChatTemplate } from "./chat_template.ts";
+import type { Message } from "../../core/policy.ts";
+import { type ChatTemplate, chatTemplateParser } from "./chat_template.ts";
 import type { EncodeOptions, Tokenizer } from "./tokenizer.ts";
+
+export type { Message };
 
 /** Whether the checkpoint's chat template is used. */
 export type TemplateMode = "chat" | "none";
 
 /** Turns prompts and responses into token ids and back. */
 export interface TextCodec {
+  /** The tokenizer beneath. */
   readonly tokenizer: Tokenizer;
-  /** Source of the chat template, where the checkpoint has one. */
+  /** Source of the chat template, where the checkpoint has one; it may be one that is refused. */
   readonly template?: string;
-  /** Tokens after which a response is over, the one that `encodeResponse` appends first. */
+  /** Tokens after which a text is over: those that end a response without a template. */
+  readonly eosIds: readonly number[];
+  /**
+   * Tokens after which a response in a chat is over, the one that `encodeResponse` appends first.
+   * `eosIds` where no template can say more.
+   */
   readonly endOfTurnIds: readonly number[];
-  /** A string is one user message in a chat. */
+  /**
+   * Ids of a prompt. A string is one user message in a chat.
+   *
+   * @throws {SyntaxError} In a chat, if the template cannot be parsed.
+   * @throws {RangeError} In a chat, if the template raises an error.
+   * @throws {TypeError} In a chat without a template, or for messages with the template `none`.
+   */
   encodePrompt(prompt: string | readonly Message[], mode: TemplateMode): number[];
+  /** Ids of a response, with the end of the turn in a chat. Throws as `encodePrompt` does. */
   encodeResponse(text: string, mode: TemplateMode): number[];
   /** Text of a response: special tokens left out. */
   decode(ids: readonly number[]): string;
@@ -38,32 +54,58 @@ export interface TextCodecOptions {
   readonly eosTokenIds?: readonly number[];
 }
 
+/** A template that works, with the tokens that end a turn; or why it does not. */
+type Chat =
+  | { readonly template: ChatTemplate; readonly endOfTurnIds: readonly number[] }
+  | { readonly refused: unknown };
+
 /**
  * A codec over a tokenizer and a chat template.
  *
  * The end-of-turn token is the one that the template writes after an assistant's message; where it
- * writes none, the tokenizer's EOS.
- *
- * @throws {SyntaxError} If the template cannot be parsed.
+ * writes none, the tokenizer's EOS. The template is parsed and tried when a chat is first encoded, so
+ * that one which is broken is an error of chats only.
  */
 export async function createTextCodec(
   tokenizer: Tokenizer,
   { template, eosTokenIds = [] }: TextCodecOptions = {},
 ): Promise<TextCodec> {
-  const chat = template === undefined ? undefined : await parseChatTemplate(template);
+  const parse = template === undefined ? undefined : await chatTemplateParser();
   const literal = (id: number | undefined) => id === undefined ? undefined : tokenizer.decode([id]);
   const names = { bosToken: literal(tokenizer.bosId), eosToken: literal(tokenizer.eosId) };
   const eos = tokenizer.eosId === undefined ? eosTokenIds : [...eosTokenIds, tokenizer.eosId];
-  const turnEnd = chat && endOfTurn(tokenizer, chat, names, eos);
-  const endOfTurnIds = [...new Set([...(turnEnd === undefined ? [] : [turnEnd]), ...eos])];
+  const eosIds = [...new Set(eos)];
   const addsBos = tokenizer.bosId !== undefined &&
     tokenizer.encode("a", { addSpecialTokens: true })[0] === tokenizer.bosId;
+
+  let tried: Chat | undefined;
+  const tryTemplate = (): Chat => {
+    if (parse === undefined) return { refused: new TypeError(NO_TEMPLATE) };
+    try {
+      const chat = parse(template!);
+      const end = endOfTurn(tokenizer, chat, names, eosIds);
+      const endOfTurnIds = end === undefined ? eosIds : [...new Set([end, ...eosIds])];
+      return { template: chat, endOfTurnIds };
+    } catch (refused) {
+      return { refused };
+    }
+  };
+  const chat = () => tried ??= tryTemplate();
+  const requireChat = () => {
+    const found = chat();
+    if ("refused" in found) throw found.refused;
+    return found;
+  };
 
   const asIs: EncodeOptions = { addSpecialTokens: false };
   return {
     tokenizer,
     ...(template === undefined ? {} : { template }),
-    endOfTurnIds,
+    eosIds,
+    get endOfTurnIds() {
+      const found = chat();
+      return "refused" in found ? eosIds : found.endOfTurnIds;
+    },
     encodePrompt(prompt, mode) {
       if (mode === "none") {
         if (typeof prompt !== "string") {
@@ -74,28 +116,28 @@ export async function createTextCodec(
         const ids = tokenizer.encode(prompt, asIs);
         return addsBos && ids[0] !== tokenizer.bosId ? [tokenizer.bosId!, ...ids] : ids;
       }
-      if (!chat) throw new Error(NO_TEMPLATE);
-      const messages = typeof prompt === "string" ? [{ role: "user", content: prompt }] : prompt;
-      return tokenizer.encode(chat.render(messages, { ...names, addGenerationPrompt: true }), asIs);
+      const messages: readonly Message[] = typeof prompt === "string"
+        ? [{ role: "user", content: prompt }]
+        : prompt;
+      const text = requireChat().template.render(messages, { ...names, addGenerationPrompt: true });
+      return tokenizer.encode(text, asIs);
     },
     encodeResponse(text, mode) {
-      const ids = tokenizer.encode(text, asIs);
-      if (mode === "none") return ids;
-      if (!chat) throw new Error(NO_TEMPLATE);
-      const [end] = endOfTurnIds;
+      if (mode === "none") return tokenizer.encode(text, asIs);
+      const [end] = requireChat().endOfTurnIds;
       if (end === undefined) {
-        throw new Error(
+        throw new RangeError(
           "Cannot end a response as the chat template or the tokenizer must have an end-of-turn token: neither has",
         );
       }
-      return [...ids, end];
+      return [...tokenizer.encode(text, asIs), end];
     },
     decode: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }),
   };
 }
 
 const NO_TEMPLATE =
-  "Cannot encode for chat as the checkpoint must have a chat template: it has none (use template none)";
+  "Cannot encode for chat as the checkpoint must have a chat template (use template none): it has none";
 
 /** A message that no template writes by itself. */
 const MARK = "sppo-mark";
@@ -107,7 +149,10 @@ function endOfTurn(
   names: { readonly bosToken: string | undefined; readonly eosToken: string | undefined },
   eosIds: readonly number[],
 ): number | undefined {
-  const messages = [{ role: "user", content: "a" }, { role: "assistant", content: MARK }];
+  const messages: readonly Message[] = [
+    { role: "user", content: "a" },
+    { role: "assistant", content: MARK },
+  ];
   const text = chat.render(messages, { ...names, addGenerationPrompt: false });
   const at = text.lastIndexOf(MARK);
   if (at < 0) return undefined;

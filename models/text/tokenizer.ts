@@ -11,11 +11,6 @@ export interface EncodeOptions {
    * `false` by default.
    */
   readonly addSpecialTokens?: boolean;
-  /**
-   * Whether a special token's literal string in the text becomes that token, as in the checkpoint's
-   * own tokenizer (the default). With `false` such a string is text like any other.
-   */
-  readonly special?: boolean;
 }
 
 /** Options of {@linkcode Tokenizer.decode}. */
@@ -37,11 +32,10 @@ export interface Tokenizer {
   readonly bosId?: number;
   /** Token that ends a text, where there is one. */
   readonly eosId?: number;
+  /** Ids of a text. Literal strings of special tokens become those tokens. */
   encode(text: string, options?: EncodeOptions): number[];
   /** Ids that are no token (a padded vocabulary's) give no text. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
-  /** Id of a token given by its name in the vocabulary, such as `<|im_end|>`. */
-  tokenId(token: string): number | undefined;
 }
 
 /** Decodes tokens as they come. */
@@ -94,7 +88,11 @@ export function streamDecoder(
   };
 }
 
-/** @throws {RangeError} If an id is not a whole number from 0 on. */
+/**
+ * Checks ids that are to be decoded.
+ *
+ * @throws {RangeError} If an id is not a whole number from 0 on.
+ */
 export function checkIds(ids: readonly number[]): void {
   for (const id of ids) {
     if (!Number.isSafeInteger(id) || id < 0) {

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { fc } from "../_deps.ts";
 import { openCheckpoint } from "../../models/checkpoints/open.ts";
 import { bytesSource } from "../../models/checkpoints/byte_source.ts";
-import { renderChat } from "../../models/text/chat_template.ts";
+import { chatTemplateParser } from "../../models/text/chat_template.ts";
 import { huggingFaceTokenizer } from "../../models/text/huggingface_tokenizer.ts";
 import { llama2cTokenizer } from "../../models/text/llama2c_tokenizer.ts";
 import { PIECE, sentencePieceTokenizer } from "../../models/text/sentencepiece.ts";
@@ -22,15 +22,11 @@ Deno.test("encode() merges by rank and takes digits one by one with the rule smo
   assert.deepEqual(tokenizer.encode("ab a11é"), [5, 7, 8, 8, 9, 10]);
   assert.equal(tokenizer.decode([5, 7, 8, 8, 9, 10]), "ab a11é");
   assert.equal(tokenizer.vocabSize, 12);
-  assert.equal(tokenizer.tokenId("<|stop|>"), 2);
-  assert.equal(tokenizer.tokenId("<|none|>"), undefined);
 });
 
-Deno.test("encode() takes literal special tokens as such, or as text when special is false", async () => {
+Deno.test("encode() takes literal special tokens as such", async () => {
   const tokenizer = await tinyTokenizer();
   assert.deepEqual(tokenizer.encode("a<|stop|>b"), [3, 2, 4]);
-  // Of the letters and signs of "<|stop|>" the tiny vocabulary has none.
-  assert.deepEqual(tokenizer.encode("a<|stop|>b", { special: false }), [3, 4]);
   assert.equal(tokenizer.decode([3, 2, 4]), "a<|stop|>b");
   assert.equal(tokenizer.decode([3, 2, 4], { skipSpecialTokens: true }), "ab");
 });
@@ -43,7 +39,6 @@ Deno.test("encode() adds BOS and EOS only where asked and the metadata says so",
     "tokenizer.ggml.add_eos_token": true,
   });
   assert.deepEqual(both.encode("a", { addSpecialTokens: true }), [1, 3, 2]);
-  assert.deepEqual(both.encode("a", { addSpecialTokens: true, special: false }), [1, 3, 2]);
   assert.deepEqual(both.encode("a"), [3]);
 });
 
@@ -186,10 +181,9 @@ Deno.test("sentencePieceTokenizer() merges as llama2.c's loop does for any text"
   );
 });
 
-Deno.test("sentencePieceTokenizer() splits at control pieces' strings unless special is false", () => {
+Deno.test("sentencePieceTokenizer() splits at control pieces' strings", () => {
   const tokenizer = sentencePieceTokenizer(spm);
   assert.deepEqual(tokenizer.encode("a</s>", { addSpecialTokens: true }), [1, 264, 2]);
-  assert.deepEqual(tokenizer.encode("</s>", { special: false }), [261, 63, 50, 118, 65]);
   assert.equal(tokenizer.decode([1, 264, 2], { skipSpecialTokens: true }), "a");
   assert.equal(tokenizer.decode([1, 264, 2]), "<s>a</s>");
 });
@@ -239,22 +233,104 @@ Deno.test("llama2cTokenizer() refuses a file that does not hold the model's piec
   const open = (bytes: Uint8Array, size = 4) =>
     llama2cTokenizer(bytesSource("tok.bin", bytes), size);
   const tokenizer = await open(file(pieces));
-  assert.equal(tokenizer.tokenId("</s>"), 2);
+  assert.equal(tokenizer.eosId, 2);
   await assert.rejects(open(file(pieces), 3), /must hold the model's 3 pieces: it holds more$/);
   await assert.rejects(open(file(pieces), 5), /must hold the model's 5 pieces: /);
   await assert.rejects(open(file(pieces).slice(0, -1)), /piece 3 must lie within its \d+ bytes/);
 });
 
-Deno.test("renderChat() reports what the template raises", async () => {
-  const template = "{{ raise_exception('no system role') }}";
-  await assert.rejects(
-    renderChat(template, [{ role: "system", content: "" }], { addGenerationPrompt: true }),
+const parseTemplate = await chatTemplateParser();
+
+Deno.test("render() reports what the template raises", () => {
+  const template = parseTemplate("{{ raise_exception('no system role') }}");
+  assert.throws(
+    () => template.render([{ role: "system", content: "" }], { addGenerationPrompt: true }),
     /^RangeError: Cannot render the chat template as it must accept the roles system: no system role$/,
   );
-  await assert.rejects(
-    renderChat("{% if %}", [], { addGenerationPrompt: true }),
+  assert.throws(
+    () => parseTemplate("{% if %}"),
     /^SyntaxError: Cannot parse the chat template as it must be valid Jinja: /,
   );
+  assert.throws(
+    () => parseTemplate(" ".repeat(200_000)),
+    /^SyntaxError: .* it has more than 200 characters of white space in a row$/,
+  );
+  assert.throws(
+    () => parseTemplate("x".repeat(300_000)),
+    /^SyntaxError: Cannot parse the chat template as it must have at most 262144 characters: 300000$/,
+  );
+});
+
+Deno.test("render() ends soon and small whatever the template says", () => {
+  const nested = (open: string, count: number) =>
+    `{% set a = ["ab"] %}${`{% set a = ${open} %}`.repeat(count)}`;
+  const nothing = "{% set n = namespace(a='') %}";
+  const loop = (body: string, count = 10_000) =>
+    `{% for i in range(${count}) %}${body}{% endfor %}`;
+  const cases: readonly (readonly [string, RegExp])[] = [
+    [loop("x", 2_000_000), /a range has more than 10000 numbers$/],
+    [loop("x", 1e12), /a range has more than 10000 numbers$/],
+    ["{{ range(0, 1, 0) }}", /the step of a range is 0$/],
+    ["{{ range('a') }}", /a range has more than/],
+    [loop(loop("{{ i }}")), /it takes (more than 1000000 steps|longer than 5 s)$/],
+    [`${nothing}${loop("{% set n.a = n.a ~ n.a ~ 'ab' %}")}`, /it makes a value of more than/],
+    [`${nothing}${loop("{% set n.a = ('ab' ~ i) ~ n.a %}")}`, /it makes more than 67108864/],
+    [`${nested("[a, a]", 25)}{{ a | tojson }}`, /it makes a value of more than/],
+    [`${nested("a + a", 25)}{{ 'b' in a }}`, /it makes a value of more than/],
+    [nested("[a]", 40), /it nests lists more than 32 deep$/],
+    ["{% set n = namespace() %}{% set n.a = n %}{{ n | tojson }}", /a namespace into another/],
+    ["{{ [namespace()] | tojson }}", /a namespace into another value$/],
+    ["{{ 'ab\nc' | indent(1000000000) }}", /it indents by more than 64$/],
+    ["{{ [1] | tojson(indent=1000000) }}", /it indents by more than 64$/],
+    [`{{ [1, 2] | join('${"x".repeat(65)}') }}`, /it inserts a text of more than 64 characters/],
+    [`{{ 'aa'.replace('', '${"x".repeat(65)}') }}`, /it inserts a text of more than 64 characters/],
+    [`{{ 'aa'.replace(*['a', '${"x".repeat(65)}']) }}`, /it inserts a text of more than 64/],
+    ["{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", /it nests more than 400 deep$/],
+  ];
+  for (const [source, message] of cases) {
+    const start = performance.now();
+    assert.throws(() => {
+      const template = parseTemplate(source);
+      template.render([{ role: "user", content: "a" }], { addGenerationPrompt: true });
+    }, (error: Error) => {
+      assert.match(
+        error.message,
+        /^Cannot render the chat template as it must accept the roles user: /,
+      );
+      assert.match(error.message, message, source.slice(0, 100));
+      return true;
+    });
+    assert.ok(performance.now() - start < 10_000, source.slice(0, 100));
+  }
+});
+
+Deno.test("render() takes long conversations", () => {
+  const template = parseTemplate(
+    "{% for m in messages %}{% if loop.first %}{{ bos_token }}{% endif %}<{{ m['role'] }}>\n" +
+      "{{ m.content | trim }}{% if m.content.split('x')[0] == messages[0].content[1:] %}!{% endif %}" +
+      "{{ strftime_now('%%') }}{% endfor %}",
+  );
+  const content = "a".repeat(3000);
+  const messages = Array.from({ length: 1001 }, () => ({ role: "user" as const, content }));
+  const text = template.render(messages, { addGenerationPrompt: true });
+  assert.equal(text, `<user>\n${content}%`.repeat(1001));
+});
+
+Deno.test("createTextCodec() finds fault with a broken template only in a chat", async () => {
+  const tokenizer = await tinyTokenizer();
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ["{% if %}", /^SyntaxError: Cannot parse the chat template/],
+    ["{{ raise_exception('no') }}", /^RangeError: Cannot render the chat template .*: no$/],
+    ["{% for i in range(100000) %}{% endfor %}", /^RangeError: .* a range has more than 10000/],
+  ];
+  for (const [template, message] of cases) {
+    const codec = await createTextCodec(tokenizer, { template });
+    assert.deepEqual(codec.encodePrompt("ab", "none"), [5]);
+    assert.deepEqual(codec.encodeResponse("a", "none"), [3]);
+    assert.deepEqual([codec.eosIds, codec.endOfTurnIds], [[2], [2]]);
+    assert.throws(() => codec.encodePrompt("ab", "chat"), message);
+    assert.throws(() => codec.encodeResponse("a", "chat"), message);
+  }
 });
 
 Deno.test("createTextCodec() takes the end-of-turn token from the template", async () => {
@@ -287,7 +363,10 @@ Deno.test("encodePrompt() adds BOS to raw text once", async () => {
   const codec = await createTextCodec(tokenizer);
   assert.deepEqual(codec.encodePrompt("a", "none"), [1, 3]);
   assert.deepEqual(codec.encodePrompt("<|start|>a", "none"), [1, 3]);
-  assert.throws(() => codec.encodePrompt("a", "chat"), /must have a chat template: it has none/);
+  assert.throws(
+    () => codec.encodePrompt("a", "chat"),
+    /^TypeError: Cannot encode for chat as the checkpoint must have a chat template .*: it has none$/,
+  );
 });
 
 Deno.test("text() of a folder finds its tokenizer and template", async () => {
