@@ -13,6 +13,12 @@ export function oneLine(error: unknown): string {
   return text.replace(/\s*[\r\n]+\s*/g, " ").trim();
 }
 
+/** What a value is, in a few characters, for a message. */
+export function shortly(value: unknown): string {
+  const text = typeof value === "bigint" ? String(value) : JSON.stringify(value) ?? "nothing";
+  return text.length <= 40 ? text : `${text.slice(0, 40)}…`;
+}
+
 /** Everything known of an error: its stack and those of its causes. */
 export function fullStory(error: unknown): string {
   if (error instanceof SuppressedError) {

@@ -6,6 +6,7 @@
 
 import { createHash } from "node:crypto";
 import type { Message, Prompt } from "../core/policy.ts";
+import { shortly } from "./errors.ts";
 import { readTable, type TableRecord } from "./table_file.ts";
 
 /** Options of {@linkcode readPrompts}. */
@@ -82,7 +83,9 @@ function explicitId(fields: TableRecord["fields"], where: string): string | unde
   const id = fields.prompt_id ?? fields.id;
   if (id === undefined || id === null || id === "") return undefined;
   if (typeof id === "string" || typeof id === "number" || typeof id === "bigint") return `${id}`;
-  throw new TypeError(`Cannot read ${where} as its id must be text or a number`);
+  throw new TypeError(
+    `Cannot read ${where} as its id must be text or a number: ${shortly(id)}`,
+  );
 }
 
 /** An id that depends on the content alone: twelve hexadecimal digits of its SHA-256. */
@@ -92,22 +95,38 @@ export function contentId(content: Prompt["content"]): string {
 
 function toContent(value: unknown, what: string): string | readonly Message[] {
   if (typeof value === "string") {
-    if (value.trim() === "") throw new RangeError(`Cannot use ${what} as it must not be empty`);
-    return value;
+    return notBlank(value, what);
   }
   if (!Array.isArray(value)) {
-    throw new TypeError(`Cannot use ${what} as it must be text or a list of messages`);
+    throw new TypeError(
+      `Cannot use ${what} as it must be text or a list of messages: ${shortly(value)}`,
+    );
   }
   const messages = value.map((item, index) => toMessage(item, `message ${index + 1} of ${what}`));
   const last = messages.at(-1);
-  if (last === undefined) throw new RangeError(`Cannot use ${what} as it must have a message`);
+  if (last === undefined) {
+    throw new RangeError(`Cannot use ${what} as it must have a message: it has none`);
+  }
   if (last.role === "assistant") {
-    throw new RangeError(`Cannot use ${what} as its last message must not be the assistant's`);
+    throw new RangeError(
+      `Cannot use ${what} as its last message must be the user's or the system's: assistant`,
+    );
   }
-  if (last.content.trim() === "") {
-    throw new RangeError(`Cannot use ${what} as its last message must not be empty`);
-  }
+  notBlank(last.content, `the last message of ${what}`);
   return messages;
+}
+
+/**
+ * A prompt's text.
+ *
+ * @param what What to call it in messages.
+ * @throws {RangeError} When it is nothing but white space.
+ */
+export function notBlank(text: string, what: string): string {
+  if (text.trim() !== "") return text;
+  throw new RangeError(
+    `Cannot use ${what} as it must not be blank: ${JSON.stringify(text.slice(0, 20))}`,
+  );
 }
 
 function toMessage(value: unknown, what: string): Message {
@@ -115,10 +134,12 @@ function toMessage(value: unknown, what: string): Message {
     ? value as { role?: unknown; content?: unknown }
     : {};
   if (role !== "system" && role !== "user" && role !== "assistant") {
-    throw new TypeError(`Cannot use ${what} as its role must be system, user or assistant`);
+    throw new TypeError(
+      `Cannot use ${what} as its role must be system, user or assistant: ${shortly(role)}`,
+    );
   }
   if (typeof content !== "string") {
-    throw new TypeError(`Cannot use ${what} as its content must be text`);
+    throw new TypeError(`Cannot use ${what} as its content must be text: ${shortly(content)}`);
   }
   return { role, content };
 }

@@ -6,6 +6,7 @@
 
 import type { Judgement } from "../core/oracle.ts";
 import type { Response } from "../core/policy.ts";
+import { shortly } from "./errors.ts";
 
 /** A response as files hold it. */
 export interface ResponseRecord {
@@ -35,22 +36,30 @@ export function toResponseRecord(response: Response): ResponseRecord {
 export function fromResponseRecord(value: unknown, where: string): Response {
   if (typeof value === "string") return { text: value };
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new TypeError(`Cannot use ${where} as it must be text or an object with a text`);
+    throw new TypeError(
+      `Cannot use ${where} as it must be text or an object with a text: ${shortly(value)}`,
+    );
   }
   const { text, token_ids, finish_reason } = value as Record<string, unknown>;
   const ids = token_ids ?? undefined;
   if (typeof text !== "string" && ids === undefined) {
-    throw new TypeError(`Cannot use ${where} as it must have a text or token_ids`);
+    throw new TypeError(
+      `Cannot use ${where} as it must have a text or token_ids: ${shortly(value)}`,
+    );
   }
   if (text !== undefined && text !== null && typeof text !== "string") {
-    throw new TypeError(`Cannot use ${where} as its text must be text`);
+    throw new TypeError(`Cannot use ${where} as its text must be text: ${shortly(text)}`);
   }
   if (ids !== undefined && !isIds(ids)) {
-    throw new TypeError(`Cannot use ${where} as its token_ids must be whole numbers from 0 on`);
+    throw new TypeError(
+      `Cannot use ${where} as its token_ids must be whole numbers from 0 on: ${shortly(ids)}`,
+    );
   }
   const reason = finish_reason ?? undefined;
   if (reason !== undefined && reason !== "stop" && reason !== "length") {
-    throw new TypeError(`Cannot use ${where} as its finish_reason must be stop or length`);
+    throw new TypeError(
+      `Cannot use ${where} as its finish_reason must be stop or length: ${shortly(reason)}`,
+    );
   }
   return {
     text: text ?? "",

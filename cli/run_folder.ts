@@ -18,7 +18,7 @@
  */
 
 import { join } from "node:path";
-import { fileError, oneLine } from "./errors.ts";
+import { fileError, oneLine, shortly } from "./errors.ts";
 import type { Journal } from "../core/journal.ts";
 import { fileJournal } from "./file_journal.ts";
 import { LOCK_FILE, lockFolder } from "./folder_lock.ts";
@@ -127,7 +127,7 @@ async function readJson(path: string): Promise<Record<string, unknown> | undefin
     throw new SyntaxError(`Cannot read ${path} as it must be JSON: ${oneLine(error)}`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new TypeError(`Cannot read ${path} as it must hold a JSON object`);
+    throw new TypeError(`Cannot read ${path} as it must hold a JSON object: ${shortly(value)}`);
   }
   return value as Record<string, unknown>;
 }

@@ -5,7 +5,7 @@
  */
 
 import { extname } from "node:path";
-import { fileError, oneLine } from "./errors.ts";
+import { fileError, oneLine, shortly } from "./errors.ts";
 
 /** A record with where it stands, such as `prompts.jsonl:3`, for messages. */
 export interface TableRecord {
@@ -126,7 +126,9 @@ async function* jsonLines(source: AsyncIterable<Line>): AsyncGenerator<TableReco
 async function* jsonArray(path: string): AsyncGenerator<TableRecord> {
   const value = parseJson(await readWhole(path), path);
   if (!Array.isArray(value)) {
-    throw new TypeError(`Cannot read ${path} as it must hold one array of records`);
+    throw new TypeError(
+      `Cannot read ${path} as it must hold one array of records: ${shortly(value)}`,
+    );
   }
   for (const [index, item] of value.entries()) {
     const where = `${path}: item ${index + 1}`;
@@ -232,7 +234,7 @@ function parseJson(text: string, where: string): unknown {
 
 function asFields(value: unknown, where: string): Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new TypeError(`Cannot read ${where} as it must be a JSON object`);
+    throw new TypeError(`Cannot read ${where} as it must be a JSON object: ${shortly(value)}`);
   }
   return value as Record<string, unknown>;
 }

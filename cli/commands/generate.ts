@@ -10,7 +10,7 @@ import { openOutput } from "../output.ts";
 import { generateOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
 import type { Values } from "../options/spec.ts";
-import { contentId, readPrompts } from "../prompts.ts";
+import { contentId, notBlank, readPrompts } from "../prompts.ts";
 import { toResponseRecord } from "../records.ts";
 import { fileError } from "../errors.ts";
 import type { Command, CommandContext } from "./command.ts";
@@ -64,9 +64,16 @@ async function givenPrompts(
   note: (text: string) => void,
 ): Promise<readonly Prompt[]> {
   if ((prompt === undefined) === (input === undefined)) {
-    throw new TypeError("Cannot start as one of --input and --prompt must be given, and not both");
+    throw new TypeError(
+      `Cannot start as one of --input and --prompt must be given: ${
+        prompt === undefined ? "neither" : "both"
+      } is`,
+    );
   }
-  if (prompt !== undefined) return [{ id: contentId(prompt), content: prompt }];
+  if (prompt !== undefined) {
+    const content = notBlank(prompt, "--prompt");
+    return [{ id: contentId(content), content }];
+  }
   const { prompts, duplicates } = await readPrompts(input ?? "", { column: promptColumn });
   if (duplicates > 0) note(`${input}: ${duplicates} repeated prompts left out`);
   return prompts;

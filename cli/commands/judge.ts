@@ -8,6 +8,7 @@ import { estimateWinRates } from "../../core/estimators.ts";
 import { checkJudgement } from "../../core/judgements.ts";
 import type { Prompt, Response } from "../../core/policy.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
+import { shortly } from "../errors.ts";
 import { checkEstimator, loadJudge } from "../load_judge.ts";
 import { openOutput } from "../output.ts";
 import { judgeOptions } from "../options/tables.ts";
@@ -45,7 +46,9 @@ export const judgeCommand: Command<typeof judgeOptions> = {
       items.push(toItem(record, values.promptColumn));
     }
     if (items.length === 0) {
-      throw new RangeError(`Cannot read ${values.input} as it must hold at least one record`);
+      throw new RangeError(
+        `Cannot read ${values.input} as it must hold at least one record: it holds none`,
+      );
     }
     const { estimator, selfTerm, preferenceTemperature } = values;
     const options = {
@@ -95,7 +98,9 @@ function toItem(record: TableRecord, column: string): JudgeItem {
   const { fields, where } = record;
   const { responses } = fields;
   if (!Array.isArray(responses)) {
-    throw new TypeError(`Cannot read ${where} as it must have a list of responses`);
+    throw new TypeError(
+      `Cannot read ${where} as it must have a list of responses: ${shortly(responses)}`,
+    );
   }
   if (responses.length < 2) {
     throw new RangeError(

@@ -41,7 +41,9 @@ where the chat template is used; with "token_ids" (and "finish_reason") in the i
       items.push(toItem(record, values.promptColumn));
     }
     if (items.length === 0) {
-      throw new RangeError(`Cannot read ${values.input} as it must hold at least one record`);
+      throw new RangeError(
+        `Cannot read ${values.input} as it must hold at least one record: it holds none`,
+      );
     }
     const policy = await loadPolicy(values, context, { prompts: items.map((item) => item.prompt) });
     const { model } = policy;

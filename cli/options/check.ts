@@ -45,7 +45,7 @@ export function checked(spec: OptionSpec, value: unknown, where: string): Option
   switch (spec.type) {
     case "text":
       if (typeof value !== "string") throw wrongKind(spec, where, JSON.stringify(value));
-      if (value === "") throw new RangeError(`Cannot use ${where} as it must not be empty`);
+      if (value === "") throw new RangeError(`Cannot use ${where} as it must not be empty: ""`);
       return value;
     case "choice":
       if (typeof value !== "string") throw wrongKind(spec, where, JSON.stringify(value));
@@ -60,7 +60,9 @@ export function checked(spec: OptionSpec, value: unknown, where: string): Option
         throw wrongKind(spec, where, JSON.stringify(value));
       }
       if (value.length === 0 || value.includes("")) {
-        throw new RangeError(`Cannot use ${where} as none of its words may be empty`);
+        throw new RangeError(
+          `Cannot use ${where} as its words must not be empty: ${JSON.stringify(value)}`,
+        );
       }
       return value;
     case "number":

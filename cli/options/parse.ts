@@ -5,6 +5,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { shortly } from "../errors.ts";
 import { checked, fromText } from "./check.ts";
 import {
   configKey,
@@ -52,7 +53,9 @@ export function parseFlags<T extends OptionTable>(
   for (const token of tokens) {
     if (token.kind === "option-terminator") continue;
     if (token.kind === "positional") {
-      throw new TypeError(`Cannot use ${token.value} as options start with --: ${token.value}`);
+      throw new TypeError(
+        `Cannot use the arguments as each option must start with --: ${token.value}`,
+      );
     }
     const key = keys.get(token.name);
     const spec = key === undefined ? undefined : table[key];
@@ -95,7 +98,7 @@ export function parseConfig<T extends OptionTable>(
   name: string,
 ): SomeValues<T> {
   if (typeof config !== "object" || config === null || Array.isArray(config)) {
-    throw new TypeError(`Cannot use ${name} as it must hold one JSON object`);
+    throw new TypeError(`Cannot use ${name} as it must hold one JSON object: ${shortly(config)}`);
   }
   const keys = new Map(
     Object.entries(table).flatMap(([key, spec]) => spec.flagOnly ? [] : [[configKey(key), key]]),

@@ -174,7 +174,7 @@ const refused: readonly [readonly string[], RegExp][] = [
   [replaced("--model", "empty"), /as it must have a .gguf file, a config.json or/],
   [replaced("--prompts", "none.jsonl"), /none.jsonl as it must exist/],
   [replaced("--prompts", "wrong.csv"), /wrong.csv:2 as it must have a prompt: it has text/],
-  [replaced("--prompts", "blank.jsonl"), /blank.jsonl:2 as it must not be empty/],
+  [replaced("--prompts", "blank.jsonl"), /blank.jsonl:2 as it must not be blank: ""/],
   [replaced("--prompts", "long.txt"), /as it must leave room for 128 of 128 tokens/],
   [replaced("--judge", "lenght:1-2"), /lenght/],
   [replaced("--judge", "none.ts"), /the judge none.ts as it must exist/],
@@ -188,7 +188,8 @@ const refused: readonly [readonly string[], RegExp][] = [
     [...train, "--max-tokens", "9", "--held-out", "1"],
     /Cannot split the prompts over 2 iterations/,
   ],
-  [["generate", "--model", "tiny"], /one of --input and --prompt must be given/],
+  [["generate", "--model", "tiny"], /one of --input and --prompt must be given: neither is/],
+  [["generate", "--model", "tiny", "--prompt", " "], /--prompt as it must not be blank: " "/],
   [
     ["generate", "--model", "tiny", "--prompt", "a", "--adapter", "none"],
     /the adapter none as it must/,

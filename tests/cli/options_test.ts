@@ -41,9 +41,13 @@ const wrongFlags: readonly [readonly string[], ErrorConstructor, RegExp][] = [
   [["--eta", "Infinity"], RangeError, /--eta as it must be finite/],
   [["--estimator", "mean"], RangeError, /--estimator as it must be one of matrix, scores: mean/],
   [["--verbose=yes"], TypeError, /--verbose as it takes no value: yes/],
-  [["--model="], RangeError, /--model as it must not be empty/],
-  [["--lora-targets", "a,,b"], RangeError, /--lora-targets as none of its words may be empty/],
-  [["prompts.txt"], TypeError, /prompts.txt as options start with --/],
+  [["--model="], RangeError, /--model as it must not be empty: ""/],
+  [
+    ["--lora-targets", "a,,b"],
+    RangeError,
+    /--lora-targets as its words must not be empty: \["a","","b"\]/,
+  ],
+  [["prompts.txt"], TypeError, /the arguments as each option must start with --: prompts.txt/],
   [["-x"], TypeError, /-x as there is no such option/],
 ];
 
@@ -78,7 +82,7 @@ Deno.test("parseFlags() gives values or a clear error for any arguments", () => 
 
 Deno.test("parseConfig() names the file and the key of what is wrong", () => {
   const wrong: readonly [unknown, RegExp][] = [
-    [[], /run.json as it must hold one JSON object/],
+    [[], /run.json as it must hold one JSON object: \[\]/],
     [{ sample: 4 }, /"sample" of run.json as there is no such option \(did you mean samples\?\)/],
     [{ samples: "4" }, /"samples" of run.json as it must be a whole number: "4"/],
     [{ out: "x" }, /"out" of run.json as there is no such option/],
