@@ -17,7 +17,13 @@ export * from "./losses.ts";
 export * from "./oracle.ts";
 export * from "./policy.ts";
 export * from "./random.ts";
-export { decodeJudgement, decodeSampled, encodeJudgement, encodeSampled } from "./records.ts";
+export {
+  decodeJudgement,
+  decodeSampled,
+  encodeJudgement,
+  encodeSampled,
+  preferenceRows,
+} from "./records.ts";
 export * from "./selection.ts";
 export * from "./self_play.ts";
 export * from "./statistics.ts";

@@ -25,18 +25,20 @@ export type FinishReason = "stop" | "length";
 
 /** A response y. */
 export interface Response {
-  /** The text, without the end of the turn. */
+  /** The text, without the end of the turn and without the stop string that ended it. */
   readonly text: string;
   /**
-   * The token ids that were sampled, with the end-of-turn token where it was sampled. Scoring and
-   * training use these; without them the text is tokenised.
+   * The token ids that were sampled, with the end-of-turn token where it was sampled, and with the
+   * tokens of the stop string that ended the response, which `text` leaves out: they were the
+   * policy's choices too. Scoring and training use these; without them the text is tokenised.
    */
   readonly tokenIds?: readonly number[];
   /** Why it ended, where that is known. */
   readonly finishReason?: FinishReason;
   /**
    * log π(y | x) of the policy that sampled it, in nats, summed over `tokenIds`: the model's own, at
-   * temperature 1 over the whole vocabulary, whatever the sampler did.
+   * temperature 1 over the whole vocabulary, whatever the sampler did. With a stop string it is the
+   * log-probability of more than `text`: of that string's tokens too.
    */
   readonly logProb?: number;
 }
@@ -55,7 +57,7 @@ export interface SampleOptions {
   readonly minP?: number;
   /** Longest response in tokens. */
   readonly maxTokens: number;
-  /** Texts that end a response; not part of it. */
+  /** Texts that end a response; not part of its `text`, while their tokens stay in `tokenIds`. */
   readonly stop?: readonly string[];
   /** Seeds one random stream per (prompt id, sample index). */
   readonly seed: number;

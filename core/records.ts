@@ -171,18 +171,45 @@ export function decodeSampled(record: Json, prompt: Prompt): Sampled {
  * assert.deepEqual(decodeJudgement(record, group), judge(group, () => 1));
  * ```
  */
-export function encodeJudgement({ size, preferences, mask, logits, cost }: Judgement): Json {
-  const rows = (values: Float64Array) =>
-    Array.from({ length: size }, (_, i) =>
-      Array.from({ length: size }, (_, j) => {
-        const at = i * size + j;
-        return mask[at] === 1 ? values[at]! : null;
-      }));
+export function encodeJudgement(judgement: Judgement): Json {
+  const { logits, cost } = judgement;
   return {
-    preferences: rows(preferences),
-    ...(logits === undefined ? {} : { logits: rows(logits) }),
+    preferences: preferenceRows(judgement),
+    ...(logits === undefined ? {} : { logits: rows(judgement, logits) }),
     ...(cost === undefined ? {} : { cost: { ...cost } }),
   };
+}
+
+/**
+ * A judgement's preferences as K rows of K, null where a cell is masked.
+ *
+ * @example
+ * ```ts
+ * import { preferenceRows } from "./records.ts";
+ * import assert from "node:assert/strict";
+ * const judgement = {
+ *   size: 2,
+ *   preferences: Float64Array.of(0.5, NaN, NaN, 0.5),
+ *   mask: Uint8Array.of(1, 0, 0, 1),
+ * };
+ * assert.deepEqual(preferenceRows(judgement), [[0.5, null], [null, 0.5]]);
+ * ```
+ */
+export function preferenceRows(
+  judgement: Pick<Judgement, "size" | "preferences" | "mask">,
+): (number | null)[][] {
+  return rows(judgement, judgement.preferences);
+}
+
+function rows(
+  { size, mask }: Pick<Judgement, "size" | "mask">,
+  values: Float64Array,
+): (number | null)[][] {
+  return Array.from({ length: size }, (_, i) =>
+    Array.from({ length: size }, (_, j) => {
+      const at = i * size + j;
+      return mask[at] === 1 ? values[at]! : null;
+    }));
 }
 
 /** Reads the record of {@linkcode encodeJudgement}. Masked cells are NaN. */

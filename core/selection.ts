@@ -4,8 +4,16 @@
  * @module
  */
 
-/** Name of a rule: the best against the worst, or all responses. */
-export type Selection = "best-worst" | "all";
+/**
+ * Name of a rule.
+ *
+ * - `best-worst`: the responses of the highest and the lowest win rate, for objectives that compare or
+ *   that have targets of both signs.
+ * - `all`: every response that has a win rate, likewise.
+ * - `best`: the response of the highest win rate alone, for objectives that raise the likelihood of
+ *   whatever they are given (`sft`): a rejected response does not belong there.
+ */
+export type Selection = "best-worst" | "all" | "best";
 
 /** How far apart win rates must be to differ: means of the same numbers in another order may not be. */
 const TIE_TOLERANCE = 1e-12;
@@ -31,7 +39,7 @@ export interface Selected {
  * Source: uclaml/SPPO 5e61c4e `scripts/compute_prob.py`.
  *
  * @param winRates P̂ of K responses, NaN where dropped.
- * @param selection `best-worst` (default) or `all` that have a win rate.
+ * @param selection `best-worst` by default.
  *
  * @example
  * ```ts
@@ -39,6 +47,7 @@ export interface Selected {
  * import assert from "node:assert/strict";
  * assert.deepEqual(select([0.5, 0.2, 0.8, 0.8, NaN]).indexes, [2, 1]);
  * assert.deepEqual(select([0.5, 0.2, NaN], "all").indexes, [0, 1]);
+ * assert.deepEqual(select([0.5, 0.2, 0.8, 0.8, NaN], "best").indexes, [2]);
  * assert.equal(select([0.5, 0.5]).tied, true);
  * ```
  */
@@ -57,6 +66,9 @@ export function select(
   }
   const dropped = present.length < 2;
   const tied = !dropped && winRates[best]! - winRates[worst]! <= TIE_TOLERANCE;
-  const indexes = dropped || tied ? [] : selection === "all" ? present : [best, worst];
-  return { indexes, best, worst, tied, dropped };
+  const rules = { "best-worst": [best, worst], all: present, best: [best] } satisfies Record<
+    Selection,
+    readonly number[]
+  >;
+  return { indexes: dropped || tied ? [] : rules[selection], best, worst, tied, dropped };
 }

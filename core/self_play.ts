@@ -24,7 +24,7 @@ export type EtaSchedule = (t: number, iterations: number) => number;
 
 /** How an iteration's groups are made from judgements. */
 export interface GroupOptions extends Omit<EstimateWinRatesOptions, "weights"> {
-  /** `best-worst` by default. */
+  /** `best-worst` by default; `best` for objectives that only raise likelihood. */
   readonly selection?: Selection;
   /** η = 1/β > 0, or a schedule. */
   readonly eta: number | EtaSchedule;
@@ -242,7 +242,7 @@ async function* judgeGroups<P extends Policy>(
         normalizer: options.normalizer ?? "half",
         ...weighted,
       });
-      // Shares of a pair are ½ each; of all responses their probabilities.
+      // Shares of a pair are ½ each, of one response 1; of all responses their probabilities.
       const shares = options.selection === "all" ? weights : undefined;
       group = {
         prompt: sampled.prompt,

@@ -217,12 +217,16 @@ function normalize(
 
 function tableId(rows: ReadonlyMap<string, Row>, exhaustive: boolean): string {
   const names = JSON.stringify([...rows].map(([promptId, { answers }]) => [promptId, answers]));
-  let hash = hash128(names);
+  const hashes = [hash128(names)];
   for (const { logProbs } of rows.values()) {
-    const bytes = new Uint8Array(logProbs.buffer, logProbs.byteOffset, logProbs.byteLength);
-    hash = hash128(bytes, hash128(new Uint8Array(hash.buffer))[0]!);
+    hashes.push(
+      hash128(new Uint8Array(logProbs.buffer, logProbs.byteOffset, logProbs.byteLength)),
+    );
   }
-  const digits = [...hash].map((word) => word.toString(16).padStart(8, "0")).join("");
+  const all = Uint32Array.from(hashes.flatMap((hash) => [...hash]));
+  const digits = [...hash128(new Uint8Array(all.buffer))].map((word) =>
+    word.toString(16).padStart(8, "0")
+  ).join("");
   return `tabular${exhaustive ? "-exhaustive" : ""}-${digits}`;
 }
 

@@ -46,7 +46,9 @@ export type GgufValue = number | bigint | boolean | string | GgufList;
 
 /** What a GGUF file holds. */
 export interface Gguf {
+  /** Version of the format. */
   readonly version: number;
+  /** What the file says about the model, by key. */
   readonly metadata: ReadonlyMap<string, GgufValue>;
   /** Tensors under their own names; shapes outermost axis first, the reverse of the file's. */
   readonly tensors: ReadonlyMap<string, TensorSource>;

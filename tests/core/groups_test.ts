@@ -16,6 +16,7 @@ Deno.test("select() takes the first index when several are best or worst", () =>
   assert.deepEqual(select([0.5, 0.9, 0.1, 0.9, 0.1]).indexes, [1, 2]);
   assert.deepEqual(select([NaN, 0.2, 0.8]).indexes, [2, 1]);
   assert.deepEqual(select([0.4, NaN, 0.6], "all").indexes, [0, 2]);
+  assert.deepEqual(select([0.5, 0.9, 0.1, 0.9, 0.1], "best").indexes, [1]);
 });
 
 Deno.test("select() selects nothing when win rates are equal or missing", () => {
@@ -23,6 +24,7 @@ Deno.test("select() selects nothing when win rates are equal or missing", () => 
   assert.deepEqual([tied.indexes, tied.tied, tied.dropped], [[], true, false]);
   const dropped = select([NaN, 0.5], "all");
   assert.deepEqual([dropped.indexes, dropped.tied, dropped.dropped], [[], false, true]);
+  assert.deepEqual(select([0.5, 0.5], "best").indexes, []);
   assert.deepEqual(select([]).best, -1);
 });
 

@@ -33,6 +33,22 @@ Deno.test("selfPlay() takes the step worked out by hand when the table is exact"
   assert.deepEqual(judged!.group!.responses.map(({ weight }) => weight), [0.5, 0.5]);
 });
 
+Deno.test("selfPlay() trains on the best response alone, with weight 1, when selection is best", async () => {
+  const { events } = await finish({
+    ...one,
+    selection: "best",
+    policy: exhaustive("a", "c", "b"),
+    oracle: laterLetter,
+    eta: 2,
+  });
+  // P̂(c) = (0.7 + 0.5 + 0.6)/3 = 0.6, its target 2 (0.6 − ½) = 0.2.
+  const judged = events.find((event) => event.type === "judged")!;
+  assert.deepEqual(judged.selected, [1]);
+  const [response, ...others] = judged.group!.responses;
+  assert.deepEqual([response!.response.text, response!.weight, others], ["c", 1, []]);
+  assert.ok(Math.abs(response!.target - 0.2) < 1e-12);
+});
+
 Deno.test("selfPlay() evaluates by hand-worked win rates when held-out prompts are exact", async () => {
   // One step as above: π_1(b) = 1/(1 + e^−0.2). Against π_0 = (½, ½):
   // ½ + 0.1·(π_1(b)·½ − π_1(a)·½) = ½ + 0.05·(2 π_1(b) − 1).
