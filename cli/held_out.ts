@@ -19,8 +19,10 @@ export interface Division {
  *
  * @param prompts All prompts of the training file.
  * @param heldOut How many to keep apart (`80`), which share (`0.2`), or a file of others; none when
- * absent. Those kept apart are drawn by the seed; the others stay in their order.
- * @throws {RangeError} When none would be left to train on, or a prompt stands in both files.
+ * absent. Those kept apart are drawn by the seed, prompts of one content together; the others stay in
+ * their order.
+ * @throws {RangeError} When none would be left to train on, no prompts make up the number, or a prompt
+ * stands in both files.
  */
 export async function divide(
   prompts: readonly Prompt[],
@@ -57,9 +59,28 @@ export async function divide(
   };
 }
 
+/** Prompts of one content stay on one side, so that nothing that is evaluated on was trained on. */
 function apart(prompts: readonly Prompt[], count: number, seed: number): Division {
-  const order = shuffle([...prompts.keys()], randomStream(seed, "held-out"));
-  const chosen = new Set(order.slice(0, count));
+  const groups = new Map<string, number[]>();
+  for (const [index, { content }] of prompts.entries()) {
+    const key = JSON.stringify(content);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [index]);
+    else group.push(index);
+  }
+  const inOrder = [...groups.values()];
+  const chosen = new Set<number>();
+  for (const at of shuffle([...inOrder.keys()], randomStream(seed, "held-out"))) {
+    const group = inOrder[at]!;
+    if (chosen.size + group.length > count) continue;
+    for (const index of group) chosen.add(index);
+    if (chosen.size === count) break;
+  }
+  if (chosen.size < count) {
+    throw new RangeError(
+      `Cannot keep ${count} of ${prompts.length} prompts apart as those of one content must stay together: ${chosen.size} could be; give another --held-out`,
+    );
+  }
   return {
     prompts: prompts.filter((_, index) => !chosen.has(index)),
     heldOut: prompts.filter((_, index) => chosen.has(index)),

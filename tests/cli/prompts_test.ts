@@ -184,6 +184,20 @@ Deno.test("divide() keeps apart as many as asked, the same for the same seed", a
   });
 });
 
+Deno.test("divide() keeps prompts of one content on one side", async () => {
+  const content = (index: number) => `p${index % 5}`;
+  const ten = Array.from({ length: 10 }, (_, id) => ({ id: `${id}`, content: content(id) }));
+  for (let seed = 0; seed < 20; seed++) {
+    const { prompts, heldOut } = await divide(ten, "4", { column: "prompt", seed });
+    assert.equal(heldOut.length, 4);
+    const trained = new Set(prompts.map(({ content }) => content));
+    assert.ok(heldOut.every(({ content }) => !trained.has(content)));
+  }
+  await assert.rejects(divide(ten, "3", { column: "prompt", seed: 0 }), {
+    message: /^Cannot keep 3 of 10 prompts apart .*: 2 could be/,
+  });
+});
+
 Deno.test("divide() reads a file, keeps ids apart and refuses prompts that are trained on", async () => {
   await inTempFolder(async (folder) => {
     const options = { column: "prompt", seed: 1 };
