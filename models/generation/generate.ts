@@ -17,6 +17,7 @@ import {
 } from "../../core/mod.ts";
 import type { BoundExecutable, HostTensor, Store } from "../../graph/mod.ts";
 import { chooseToken } from "./choose_token.ts";
+import { stopWatch } from "./stop_strings.ts";
 
 /** A prompt with its tokens. */
 export interface TokenizedPrompt {
@@ -50,6 +51,8 @@ interface Row {
   readonly sample: number;
   readonly random: { next(): number };
   readonly tokens: number[];
+  /** The text before a stop string, once there is one. */
+  readonly stopped: (tokens: readonly number[]) => string | undefined;
   /** Tokens in the cache. */
   past: number;
   logProb: number;
@@ -100,7 +103,10 @@ async function runDecoder(
   };
 }
 
-/** The response a row has become, if it has ended. */
+/**
+ * The response a row has become, if it has ended. Behind a stop string the text is cut; `tokenIds` and
+ * `logProb` keep every token sampled, those of the stop string with them.
+ */
 function ended(row: Row, decoder: Decoder, options: SampleOptions): Response | undefined {
   const { tokens, logProb } = row;
   const finish = (text: string, finishReason: FinishReason): Response => ({
@@ -112,11 +118,8 @@ function ended(row: Row, decoder: Decoder, options: SampleOptions): Response | u
   if (decoder.endOfTurnIds.includes(tokens.at(-1)!)) {
     return finish(decoder.decode(tokens.slice(0, -1)), "stop");
   }
-  if (options.stop?.length) {
-    const text = decoder.decode(tokens);
-    const cuts = options.stop.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-    if (cuts.length > 0) return finish(text.slice(0, Math.min(...cuts)), "stop");
-  }
+  const text = row.stopped(tokens);
+  if (text !== undefined) return finish(text, "stop");
   return tokens.length >= options.maxTokens ? finish(decoder.decode(tokens), "length") : undefined;
 }
 
@@ -130,7 +133,8 @@ export async function* generate(
   prompts: readonly TokenizedPrompt[],
   options: SampleOptions,
 ): AsyncGenerator<Sampled> {
-  const { samples, temperature, topP, topK = 0, minP = 0, maxTokens, seed, signal } = options;
+  const { samples, temperature, topP, topK = 0, minP = 0, maxTokens, stop = [], seed, signal } =
+    options;
   const { slots, prefillRows, capacity } = decoder;
   if (samples > slots) {
     throw new RangeError(
@@ -145,6 +149,7 @@ export async function* generate(
       );
     }
   }
+  const decode = (ids: readonly number[]) => decoder.decode(ids);
   const choice = { temperature, topP, topK, minP };
   const vocabSize = (logits: Float32Array, rows: number) => logits.length / rows;
   const responses: (Response | undefined)[][] = prompts.map(() => Array(samples).fill(undefined));
@@ -185,6 +190,7 @@ export async function* generate(
             sample,
             random: randomStream(seed, prompt.id, sample),
             tokens: [],
+            stopped: stop.length > 0 ? stopWatch(stop, decode) : () => undefined,
             past: ids.length,
             logProb: 0,
           };
