@@ -32,7 +32,7 @@ export async function adapterFiles(
     ...writeAdapter(await readStore(trained), {
       rank,
       alpha,
-      ...(rsLora ? { useRslora: true } : {}),
+      ...(rsLora ? { rsLora: true } : {}),
       ...(baseModel === undefined ? {} : { baseModel }),
     }),
   };
@@ -79,7 +79,7 @@ export async function loadAdapter(
 ): Promise<LoadedAdapter> {
   const adapter = await readAdapter(files);
   checkAdapterFits(new Map([...adapter.tensors].map(([name, { shape }]) => [name, shape])), config);
-  const { rank, alpha, useRslora, baseModel } = adapter.config;
+  const { rank, alpha, rsLora, baseModel } = adapter.config;
   const tensors = new Map<string, FloatTensor>();
   for (const [name, source] of adapter.tensors) {
     tensors.set(name, { shape: source.shape, data: await readAsFloat32(source) });
@@ -88,7 +88,7 @@ export async function loadAdapter(
     rank,
     alpha,
     targets: targetsOf(adapter, config),
-    ...(useRslora ? { rsLora: true } : {}),
+    ...(rsLora ? { rsLora: true } : {}),
   };
   return { lora, tensors, baseModel };
 }

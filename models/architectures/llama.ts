@@ -9,6 +9,7 @@
 
 import { type Dim, product, type ProgramBuilder, type Value } from "../../graph/mod.ts";
 import type { LlamaConfig } from "../checkpoints/config.ts";
+import { linearShapes, requiredTensors } from "../checkpoints/names.ts";
 
 /** The linear layers of a Llama block, by the names PEFT's `target_modules` uses. */
 export const LINEAR_LAYERS = [
@@ -35,8 +36,18 @@ export interface LoraShape {
   readonly rsLora?: boolean;
 }
 
-/** The scale s of an adapter. */
-export function loraScale({ rank, alpha, rsLora }: LoraShape): number {
+/**
+ * The scale s of an adapter.
+ *
+ * @example
+ * ```ts
+ * import { loraScale } from "./llama.ts";
+ * import assert from "node:assert/strict";
+ * assert.equal(loraScale({ rank: 16, alpha: 32 }), 2);
+ * assert.equal(loraScale({ rank: 16, alpha: 32, rsLora: true }), 8);
+ * ```
+ */
+export function loraScale({ rank, alpha, rsLora }: Omit<LoraShape, "targets">): number {
   return alpha / (rsLora ? Math.sqrt(rank) : rank);
 }
 
@@ -45,33 +56,23 @@ export const WEIGHTS = "weights";
 /** Scope of the adapter's tensors. */
 export const ADAPTER = "adapter";
 
-/** Full name of a block's linear layer, without `.weight`. */
-function linearName(layer: number, name: LinearLayer): string {
-  const part = name === "gate_proj" || name === "up_proj" || name === "down_proj"
-    ? "mlp"
-    : "self_attn";
-  return `model.layers.${layer}.${part}.${name}`;
+/** A linear layer of a block. */
+interface LinearPlace {
+  readonly name: LinearLayer;
+  /** Full name, without `.weight`. */
+  readonly path: string;
+  readonly outputs: number;
+  readonly inputs: number;
 }
 
-/** [outputs, inputs] of a linear layer. */
-function linearShape(config: LlamaConfig, name: LinearLayer): readonly [number, number] {
-  const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config;
-  switch (name) {
-    case "q_proj":
-      return [heads * headDim, hiddenSize];
-    case "k_proj":
-    case "v_proj":
-      return [kvHeads * headDim, hiddenSize];
-    case "o_proj":
-      return [hiddenSize, heads * headDim];
-    case "gate_proj":
-    case "up_proj":
-      return [intermediateSize, hiddenSize];
-    case "down_proj":
-      return [hiddenSize, intermediateSize];
-    default:
-      return name satisfies never;
-  }
+/** The linear layers of a block, in the order of {@linkcode LINEAR_LAYERS}. */
+function linearPlaces(config: LlamaConfig, layer: number): LinearPlace[] {
+  return [...linearShapes(config)].map(([path, [outputs, inputs]]) => ({
+    name: path.split(".")[1] as LinearLayer,
+    path: `model.layers.${layer}.${path}`,
+    outputs,
+    inputs,
+  }));
 }
 
 /** Name and shape of a tensor. */
@@ -82,35 +83,17 @@ export interface NamedShape {
 
 /** Every tensor of the checkpoint that the programs read. */
 export function llamaTensors(config: LlamaConfig): NamedShape[] {
-  const { vocabSize, hiddenSize, layers, tieWordEmbeddings } = config;
-  const tensors: NamedShape[] = [{
-    name: "model.embed_tokens.weight",
-    shape: [vocabSize, hiddenSize],
-  }];
-  for (let layer = 0; layer < layers; layer++) {
-    tensors.push({ name: `model.layers.${layer}.input_layernorm.weight`, shape: [hiddenSize] });
-    tensors.push({
-      name: `model.layers.${layer}.post_attention_layernorm.weight`,
-      shape: [hiddenSize],
-    });
-    for (const name of LINEAR_LAYERS) {
-      tensors.push({ name: `${linearName(layer, name)}.weight`, shape: linearShape(config, name) });
-    }
-  }
-  tensors.push({ name: "model.norm.weight", shape: [hiddenSize] });
-  if (!tieWordEmbeddings) tensors.push({ name: "lm_head.weight", shape: [vocabSize, hiddenSize] });
-  return tensors;
+  return [...requiredTensors(config)].map(([name, shape]) => ({ name, shape }));
 }
 
 /** Every tensor of an adapter: A [r, I] and B [O, r] of each targeted layer. */
 export function loraTensors(config: LlamaConfig, { rank, targets }: LoraShape): NamedShape[] {
   const tensors: NamedShape[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
-    for (const name of LINEAR_LAYERS) {
+    for (const { name, path, outputs, inputs } of linearPlaces(config, layer)) {
       if (!targets.includes(name)) continue;
-      const [outputs, inputs] = linearShape(config, name);
-      tensors.push({ name: `${linearName(layer, name)}.lora_A.weight`, shape: [rank, inputs] });
-      tensors.push({ name: `${linearName(layer, name)}.lora_B.weight`, shape: [outputs, rank] });
+      tensors.push({ name: `${path}.lora_A.weight`, shape: [rank, inputs] });
+      tensors.push({ name: `${path}.lora_B.weight`, shape: [outputs, rank] });
     }
   }
   return tensors;
@@ -156,14 +139,14 @@ export function llamaHidden(
   const sin = g.sin(angles);
 
   const linear = (layer: number, name: LinearLayer, x: Value): Value => {
-    const full = linearName(layer, name);
-    const [outputs, inputs] = linearShape(config, name);
-    const w = weight(full, [outputs, inputs]);
+    const place = linearPlaces(config, layer).find((one) => one.name === name)!;
+    const { path, outputs, inputs } = place;
+    const w = weight(path, [outputs, inputs]);
     if (!lora?.targets.includes(name)) return g.linear(x, w);
     return g.linear(x, w, {
       lora: {
-        a: g.parameter(ADAPTER, `${full}.lora_A.weight`, [lora.rank, inputs]),
-        b: g.parameter(ADAPTER, `${full}.lora_B.weight`, [outputs, lora.rank]),
+        a: g.parameter(ADAPTER, `${path}.lora_A.weight`, [lora.rank, inputs]),
+        b: g.parameter(ADAPTER, `${path}.lora_B.weight`, [outputs, lora.rank]),
         scale,
       },
     });

@@ -15,7 +15,7 @@ import { sources, tinyConfig } from "./_files.ts";
 const config: AdapterConfig = {
   rank: 3,
   alpha: 6,
-  useRslora: false,
+  rsLora: false,
   dropout: 0,
   baseModel: "owner/tiny",
 };
