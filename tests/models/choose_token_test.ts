@@ -209,8 +209,7 @@ Deno.test("chooseToken() refuses logits that are not finite", () => {
         () => chooseToken({ values, temperedLogNormalizer }, { ...ALL, temperature }, 0.5),
         {
           name: "RangeError",
-          message:
-            `Cannot choose a token as logits must be finite: their normaliser is ${broken}`,
+          message: `Cannot choose a token as logits must be finite: their normaliser is ${broken}`,
         },
       );
     }
