@@ -36,8 +36,15 @@ import type { Command, CommandContext } from "./command.ts";
 
 type Options = typeof trainOptions;
 
-/** Options that always have a value, from a preset where not given. */
-type Preset = "eta" | "trainable" | "optimizer" | "learningRate" | "epochs" | "batch";
+/** Options that always have a value, from a preset or another option where not given. */
+type Preset =
+  | "eta"
+  | "trainable"
+  | "optimizer"
+  | "learningRate"
+  | "epochs"
+  | "batch"
+  | "selection";
 type TrainValues = Values<Options> & { readonly [K in Preset]: NonNullable<Values<Options>[K]> };
 
 /** The command. */
@@ -134,7 +141,16 @@ function resolveTrain(
   const given = [...layers, ...recorded];
   const preset = given.find((layer) => layer.preset !== undefined)?.preset ?? "lora";
   const values = resolveValues(trainOptions, [...given, presets[preset]]);
-  return values as TrainValues;
+  return { ...values, selection: selectionOf(values) } as TrainValues;
+}
+
+/** Likelihood is raised of the best response only; a loss with targets has use for the others. */
+function selectionOf({ loss, selection }: Values<Options>): TrainValues["selection"] {
+  if (loss !== "sft") return selection ?? "best-worst";
+  if (selection === undefined || selection === "best") return "best";
+  throw new RangeError(
+    `Cannot use --selection as --loss sft must not raise the likelihood of rejected responses: ${selection}; leave it out`,
+  );
 }
 
 function threadsOf(values: TrainValues): number {

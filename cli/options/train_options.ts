@@ -102,10 +102,10 @@ export const trainOptions = {
   },
   selection: {
     type: "choice",
-    choices: ["best-worst", "all"],
-    default: "best-worst",
+    choices: ["best-worst", "all", "best"],
     group: "Recipe",
-    help: "train on the best and the worst response, or on all K",
+    help:
+      "train on the best and the worst response, on all K, or on the best (default: best-worst; sft: best)",
   },
   normalizer: {
     type: "choice",
@@ -119,7 +119,7 @@ export const trainOptions = {
     choices: ["sppo", "sft"],
     default: "sppo",
     group: "Recipe",
-    help: "squared error of the log-ratio, or token likelihood of what was selected",
+    help: "squared error of the log-ratio, or token likelihood of the best response",
   },
   ...sampling,
   trainable: {
@@ -212,7 +212,7 @@ export const trainOptions = {
     min: 0,
     default: 0,
     group: "Training",
-    help: "decoupled weight decay",
+    help: "weight decay: decoupled with adamw, added to the gradient (L2) with rmsprop",
   },
   maxLength: {
     type: "integer",

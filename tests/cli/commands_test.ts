@@ -182,6 +182,10 @@ const refused: readonly [readonly string[], RegExp][] = [
   [replaced("--out", "p.txt"), /p.txt/],
   [replaced("--out", "tiny"), /tiny as it must be new, empty or a run's folder/],
   [replaced("--out", "p.txt/r"), /p.txt\/r/],
+  [
+    [...train, "--loss", "sft", "--selection", "best-worst"],
+    /--selection as --loss sft must not raise the likelihood of rejected responses: best-worst/,
+  ],
   [[...train, "--lora-targets", "x_proj"], /--lora-targets as each must be one of q_proj/],
   [[...train, "--held-out", "2"], /between 1 and 1 of the 2 prompts must be kept apart/],
   [

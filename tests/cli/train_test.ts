@@ -120,7 +120,16 @@ Deno.test("sppo train leaves the files that docs/cli.md lists", async () => {
 Deno.test("sppo train of all weights leaves a model that sppo generate takes", async () => {
   await inTempFolder(async (cwd) => {
     await prepare(cwd);
-    await trainTo("run", cwd, ["--trainable", "all", "--iterations", "1", "--held-out", "1"]);
+    await trainTo("run", cwd, [
+      ...["--trainable", "all", "--iterations", "1", "--held-out", "1", "--loss", "sft"],
+    ]);
+    const { selection } = JSON.parse(await Deno.readTextFile(`${cwd}/run/config.json`));
+    assert.equal(selection, "best");
+    for (
+      const line of (await Deno.readTextFile(`${cwd}/run/metrics.jsonl`)).trimEnd().split("\n")
+    ) {
+      assert.ok(!("logps/rejected" in JSON.parse(line)), line); // only the best was trained on
+    }
     const files = await filesBelow(`${cwd}/run/iteration-1/model`);
     assert.deepEqual([...files.keys()], [
       ...["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"],
@@ -131,37 +140,44 @@ Deno.test("sppo train of all weights leaves a model that sppo generate takes", a
   });
 });
 
-Deno.test("sppo train killed in every kind of write continues to the same bytes", async () => {
+Deno.test("sppo train killed in every kind of change to a file continues to the same bytes", async () => {
   await inTempFolder(async (cwd) => {
     await prepare(cwd);
     await trainTo("whole", cwd);
-    const log = `${cwd}/writes.txt`;
+    const log = `${cwd}/changes.txt`;
     const logged = await sppo([...ARGS, "--out", "logged"], {
       cwd,
-      crashing: { SPPO_LOG_WRITES: log },
+      crashing: { SPPO_LOG_CHANGES: log },
     });
     assert.equal(logged.code, 0, logged.stderr);
     const expected = await outcome(`${cwd}/whole`);
     assert.deepEqual(await outcome(`${cwd}/logged`), expected);
 
-    const writes = (await Deno.readTextFile(log)).trimEnd().split("\n");
-    const places = [...new Set(writes)].filter((path) => path.startsWith("logged/"))
-      .map((path) => path.slice("logged/".length)).filter((path) => path !== LOCK_FILE);
+    const lines = (await Deno.readTextFile(log)).trimEnd().split("\n");
+    const changes = [...new Set(lines)].filter((change) => / logged\/(?!\.lock)/.test(change))
+      .map((change) => change.replace(" logged/", " killed/"));
     for (const stage of ["responses", "judgements", "fit", "policy", "adapter", "evaluation"]) {
-      assert.ok(places.some((path) => path.includes(stage)), stage);
+      for (const kind of ["write", "rename"]) {
+        if (stage === "judgements" && kind === "rename") continue; // a list
+        const found = (change: string) => change.startsWith(kind) && change.includes(stage);
+        assert.ok(changes.some(found), `${kind} ${stage}`);
+      }
     }
-    // The second iteration writes what the first does. A crash between a step's metrics and its
+    assert.ok(changes.some((change) => change.startsWith("remove ")));
+    // The second iteration changes what the first does. A crash between a step's metrics and its
     // checkpoint must neither lose nor repeat a line.
-    const crashes = places.filter((place) => !/(iteration-|evaluation\/)2\//.test(place))
-      .flatMap((place) =>
-        place.endsWith("fit.safetensors.tmp") ? [place, "metrics.jsonl"] : [place]
+    const crashes = changes.filter((change) => !/(iteration-|evaluation\/)2\//.test(change))
+      .flatMap((change) =>
+        /^write .*fit\.safetensors\.tmp$/.test(change)
+          ? [change, "write killed/metrics.jsonl"]
+          : [change]
       );
-    for (const place of crashes) {
+    for (const change of crashes) {
       const killed = await sppo([...ARGS, "--out", "killed"], {
         cwd,
-        crashing: { SPPO_CRASH_AT: `killed/${place}` },
+        crashing: { SPPO_CRASH_AT: change },
       });
-      assert.equal(killed.signal, "SIGKILL", `${place}: ${killed.stderr}`);
+      assert.equal(killed.signal, "SIGKILL", `${change}: ${killed.stderr}`);
     }
     await trainTo("killed", cwd);
     assert.deepEqual(await outcome(`${cwd}/killed`), expected);
