@@ -45,6 +45,7 @@ import {
   optimizerProgram,
 } from "./programs/optimizer.ts";
 import type { TextCodec } from "./text/text_codec.ts";
+import type { Fit } from "./training/fit.ts";
 
 /** Options of {@linkcode LanguageModel.load}. */
 export interface LanguageModelOptions {
@@ -71,31 +72,23 @@ export interface LanguageModelOptions {
   readonly cacheBytes?: number;
   /** Bytes of weights read. */
   readonly onProgress?: (progress: Progress) => void;
+  /** Ends the loading with the signal's reason. */
   readonly signal?: AbortSignal;
-}
-
-/** The programs and stores of one fit; see {@linkcode LanguageModel.fit}. */
-export interface Fit {
-  /** The tensors being trained, starting from the policy's. */
-  readonly trained: Store;
-  readonly gradients: Store;
-  readonly moments: Store;
-  readonly gradient: BoundExecutable;
-  readonly norm: BoundExecutable;
-  readonly step: BoundExecutable;
-  readonly trainable: Trainable;
-  /** Whether the loss is on log-ratios. */
-  readonly onLogRatios: boolean;
-  dispose(): Promise<void>;
 }
 
 /** One checkpoint on one backend. */
 export class LanguageModel {
+  /** Sizes and constants of the checkpoint. */
   readonly config: LlamaConfig;
+  /** Text to tokens and back. */
   readonly text: TextCodec;
+  /** Where it runs. */
   readonly backend: Backend;
+  /** How prompts become tokens. */
   readonly template: "chat" | "none";
+  /** What training fits. */
   readonly trainable: Required<LanguageModelOptions>["trainable"];
+  /** Tokens (rows × longest) of one scoring or training run. */
   readonly tokensPerBatch: number;
   /** Parts in which the vocabulary is walked; see {@linkcode LanguageModelOptions.logitsBytes}. */
   readonly vocabularyChunks: number;

@@ -19,6 +19,7 @@ import { fedTokens, packSequences, planBatches, type Sequence } from "./sequence
 
 /** Options of {@linkcode LocalPolicy.logProbs}. */
 export interface LogProbsOptions {
+  /** Ends the scoring with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -27,7 +28,9 @@ const GROUPS_PER_ROUND = 64;
 
 /** A language model at one state of its trained tensors; immutable. */
 export class LocalPolicy implements Policy {
+  /** Covers weights, adapter and template: equal ids mean equal distributions. */
   readonly id: string;
+  /** The checkpoint it is a state of. */
   readonly model: LanguageModel;
   /** The trained tensors (an adapter, or all weights), where the model has any. */
   readonly trained: Store | undefined;

@@ -5,6 +5,31 @@
  * @module
  */
 
+export type {
+  Arithmetic,
+  FinishReason,
+  Journal,
+  Json,
+  LossInput,
+  LossName,
+  Message,
+  Policy,
+  Prompt,
+  Response,
+  ResponseGroup,
+  ResponseLoss,
+  Sampled,
+  SampleOptions,
+  Sampler,
+  Scorer,
+  StepMetrics,
+  TokenLogProbs,
+  Trainer,
+  TrainingGroup,
+  TrainingResponse,
+  TrainingTask,
+  TrainOptions,
+} from "../core/mod.ts";
 export * from "./architectures/llama.ts";
 export * from "./checkpoints/byte_source.ts";
 export * from "./checkpoints/config.ts";
@@ -24,5 +49,6 @@ export * from "./remote/openai_sampler.ts";
 export * from "./sequences.ts";
 export * from "./text/text_codec.ts";
 export * from "./text/tokenizer.ts";
+export * from "./training/fit.ts";
 export * from "./training/lm_trainer.ts";
 export * from "./training/schedule.ts";

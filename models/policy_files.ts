@@ -48,8 +48,11 @@ export async function checkpointFiles(
 
 /** An adapter that was read: its shape, which a model is loaded with, and its tensors. */
 export interface LoadedAdapter {
+  /** Rank, scale and layers. */
   readonly lora: LoraShape;
+  /** Values of A and B by name. */
   readonly tensors: ReadonlyMap<string, FloatTensor>;
+  /** Hub name or folder of the model it goes with, where it says so. */
   readonly baseModel: string | undefined;
 }
 

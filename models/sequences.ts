@@ -8,7 +8,9 @@ import type { HostTensor } from "../graph/mod.ts";
 
 /** A response after its prompt. */
 export interface Sequence {
+  /** Tokens of the prompt, at least one. */
   readonly promptIds: readonly number[];
+  /** Tokens that are scored. */
   readonly responseIds: readonly number[];
 }
 

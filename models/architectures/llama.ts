@@ -31,6 +31,7 @@ export interface LoraShape {
   readonly rank: number;
   /** s = alpha / rank, or alpha / √rank with `rsLora`. */
   readonly alpha: number;
+  /** Layers that carry it, in every block. */
   readonly targets: readonly LinearLayer[];
   /** Rank-stabilised scale (Kalajdzievski 2023, arXiv:2312.03732). */
   readonly rsLora?: boolean;
@@ -77,7 +78,9 @@ function linearPlaces(config: LlamaConfig, layer: number): LinearPlace[] {
 
 /** Name and shape of a tensor. */
 export interface NamedShape {
+  /** Name in its store. */
   readonly name: string;
+  /** Sizes, outermost axis first. */
   readonly shape: readonly number[];
 }
 
@@ -108,6 +111,7 @@ export interface LlamaInputs {
   readonly ids: Value;
   /** int32 [B, T]. */
   readonly positions: Value;
+  /** Attention of one layer, with caches or without. */
   readonly attend: Attend;
   /** The adapter the linear layers carry, if any. */
   readonly lora?: LoraShape | undefined;

@@ -21,7 +21,9 @@ import { stopWatch } from "./stop_strings.ts";
 
 /** A prompt with its tokens. */
 export interface TokenizedPrompt {
+  /** x. */
   readonly prompt: Prompt;
+  /** Its tokens, at least one. */
   readonly ids: readonly number[];
 }
 
@@ -31,7 +33,9 @@ export interface Decoder {
   readonly prefill: BoundExecutable;
   /** Bound to `cache`. */
   readonly step: BoundExecutable;
+  /** Caches of prompts, before they are copied to their samples' rows. */
   readonly prefillCache: Store;
+  /** Caches of the responses, a row each. */
   readonly cache: Store;
   /** Rows of `prefillCache`. */
   readonly prefillRows: number;
@@ -39,7 +43,9 @@ export interface Decoder {
   readonly slots: number;
   /** Tokens a row holds. */
   readonly capacity: number;
+  /** Tokens after which a response is over. */
   readonly endOfTurnIds: readonly number[];
+  /** Text of a response. */
   decode(ids: readonly number[]): string;
   /** Gives back its memory. */
   dispose(): Promise<void>;

@@ -77,7 +77,9 @@ export const ON_LOG_RATIOS: Readonly<Record<LossName, boolean>> = { sppo: true, 
 
 /** What is trained: tensors of one scope. */
 export interface Trainable {
+  /** The scope they are in. */
   readonly scope: string;
+  /** Their names and shapes, in order. */
   readonly tensors: readonly NamedShape[];
 }
 

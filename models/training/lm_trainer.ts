@@ -34,11 +34,15 @@ import { takeStep } from "./step.ts";
 
 /** Options of {@linkcode lmTrainer}. */
 export interface TrainingOptions {
+  /** Objective, by its name in core's table. */
   readonly loss: LossName;
+  /** Optimizer with its constants. */
   readonly optimizer: OptimizerOptions;
   /** Peak learning rate. */
   readonly learningRate: number;
+  /** Shape of the learning rate after warm-up. */
   readonly schedule: ScheduleName;
+  /** Share of the schedule that warms up; rounded up to whole steps. */
   readonly warmupRatio: number;
   /** Steps the schedule is laid out for; all steps of the fit when not given. */
   readonly scheduleSteps?: number;
@@ -58,6 +62,7 @@ export interface TrainingOptions {
   readonly tooLong: "skip" | "cut";
   /** Steps between checkpoints of the fit. */
   readonly checkpointEvery: number;
+  /** Seeds the order of groups. */
   readonly seed: number;
 }
 

@@ -9,6 +9,7 @@ export type ScheduleName = "constant" | "linear" | "cosine";
 
 /** Options of {@linkcode learningRateAt}. */
 export interface ScheduleOptions {
+  /** Shape after warm-up. */
   readonly schedule: ScheduleName;
   /** Peak learning rate. */
   readonly learningRate: number;

@@ -5,9 +5,9 @@
  */
 
 import type { StepMetrics } from "../../core/mod.ts";
-import type { Fit } from "../language_model.ts";
 import { type OptimizerOptions, stepInputs } from "../programs/optimizer.ts";
 import { fedTokens, packSequences, planBatches } from "../sequences.ts";
+import type { Fit } from "./fit.ts";
 import { groupMetrics } from "./metrics.ts";
 import type { PreparedGroup, PreparedResponse } from "./prepare.ts";
 
