@@ -8,9 +8,10 @@
  */
 
 import type { Gguf, GgufList, GgufValue } from "./gguf.ts";
+import { GgufStrings } from "./gguf_strings.ts";
 import { oneLine } from "./one_line.ts";
 
-export type { Gguf, GgufList, GgufValue };
+export type { Gguf, GgufList, GgufStrings, GgufValue };
 
 /** Sizes and constants of a model of the Llama family. */
 export interface LlamaConfig {
@@ -226,7 +227,10 @@ export function configFromGguf({ metadata, tensors }: Gguf, fileName: string): L
   const name = hubName(metadata);
   return checkConfig({
     architecture: "llama",
-    vocabSize: number("llama.vocab_size", Array.isArray(tokens) ? tokens.length : undefined),
+    vocabSize: number(
+      "llama.vocab_size",
+      tokens instanceof GgufStrings ? tokens.length : undefined,
+    ),
     hiddenSize,
     intermediateSize: number("llama.feed_forward_length"),
     layers: number("llama.block_count"),

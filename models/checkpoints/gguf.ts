@@ -2,7 +2,8 @@
  * The GGUF format, versions 2 and 3: metadata, tensor descriptions, tensors.
  *
  * Every size, count, offset, length and nesting is checked against the file before it is used, so
- * that a lying file costs neither memory nor time. Source: ggml-org/ggml `docs/gguf.md`.
+ * that a lying file costs neither memory nor time: what is kept takes at most about twice the file, and
+ * a few MiB for keys and names. Source: ggml-org/ggml `docs/gguf.md`.
  *
  * @module
  */
@@ -10,25 +11,29 @@
 import { type Encoding, encodings } from "../../graph/encodings.ts";
 import type { TensorSource } from "../../graph/tensor_source.ts";
 import type { ByteSource, ReadOptions } from "./byte_source.ts";
-import { GgufCursor } from "./gguf_cursor.ts";
+import { CUT, GgufCursor } from "./gguf_cursor.ts";
+import { GgufStrings } from "./gguf_strings.ts";
 import { isPlainName, oneLine } from "./one_line.ts";
 import { elementCount, type Extent, findOverlap, rangedTensor } from "./ranged_tensor.ts";
 
-const MAX_KEYS = 1 << 16;
-const MAX_TENSORS = 1 << 16;
+/** A key or a tensor costs more memory than bytes in the file; a model has some hundred of each. */
+const MAX_KEYS = 1 << 12;
+const MAX_TENSORS = 1 << 13;
 const MAX_KEY_BYTES = 1024;
 const MAX_NAME_BYTES = 256;
 const MAX_STRING_BYTES = 64 << 20;
 const MAX_ARRAY_ELEMENTS = 1 << 26;
-/** Strings cost more memory than bytes in the file; no vocabulary has as many. */
+/** No vocabulary has as many. */
 const MAX_ARRAY_STRINGS = 1 << 22;
-const MAX_NESTING = 4;
 const MAX_RANK = 4;
 const MAX_ALIGNMENT = 1 << 20;
 
-/** A list in the metadata. Numbers come as typed arrays, booleans as bytes 0 and 1. */
+/**
+ * A list in the metadata. Numbers come as typed arrays, booleans as bytes 0 and 1; lists of lists,
+ * which no model has, are refused.
+ */
 export type GgufList =
-  | readonly string[]
+  | GgufStrings
   | Uint8Array
   | Int8Array
   | Uint16Array
@@ -38,8 +43,7 @@ export type GgufList =
   | Float32Array
   | Float64Array
   | BigUint64Array
-  | BigInt64Array
-  | readonly GgufList[];
+  | BigInt64Array;
 
 /** A value in the metadata; a 64-bit integer is a bigint only where a number would lose digits. */
 export type GgufValue = number | bigint | boolean | string | GgufList;
@@ -104,14 +108,14 @@ export async function openGguf(file: ByteSource, options: ReadOptions = {}): Pro
   const fail = (rule: string, found: unknown): never => {
     throw new SyntaxError(oneLine(`Cannot read ${file.name} as ${rule}: ${found}`));
   };
-  if (file.size < 24) fail("a GGUF file must have at least 24 bytes", file.size);
+  if (file.size < 24) fail("a GGUF file must have at least 24 bytes (is it cut short?)", file.size);
   const cursor = new GgufCursor(file, options);
   const magic = await cursor.u32("the magic");
   if (magic !== 0x46554747) fail('it must start with "GGUF"', `0x${magic.toString(16)}`);
   const version = await cursor.u32("the version");
   if (version !== 2 && version !== 3) fail("its GGUF version must be 2 or 3", version);
-  const tensorCount = await cursor.count("the number of tensors", MAX_TENSORS);
-  const keyCount = await cursor.count("the number of metadata keys", MAX_KEYS);
+  const tensorCount = await cursor.countOf("the number of tensors", MAX_TENSORS, 24);
+  const keyCount = await cursor.countOf("the number of metadata keys", MAX_KEYS, 13);
 
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < keyCount; i++) {
@@ -155,7 +159,7 @@ export async function openGguf(file: ByteSource, options: ReadOptions = {}): Pro
         }: ${OTHER_TYPES.get(type) ?? `type ${type}`}`,
       );
     }
-    const offset = await cursor.count(`the offset of ${name}`, file.size);
+    const offset = await cursor.count(`the offset of ${name}`, file.size, CUT);
     if (offset % (alignment as number) !== 0) {
       fail(`the offset of ${name} must be a multiple of ${alignment}`, offset);
     }
@@ -218,7 +222,7 @@ async function readValue(
   type: number,
 ): Promise<GgufValue> {
   if (type === STRING) return await cursor.string(key, MAX_STRING_BYTES);
-  if (type === ARRAY) return await readList(cursor, fileName, key, 1);
+  if (type === ARRAY) return await readList(cursor, fileName, key);
   const scalar = SCALARS.get(type);
   if (!scalar) {
     throw new SyntaxError(
@@ -237,38 +241,30 @@ async function readValue(
   return typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
-async function readList(
-  cursor: GgufCursor,
-  fileName: string,
-  key: string,
-  depth: number,
-): Promise<GgufList> {
-  if (depth > MAX_NESTING) {
-    throw new SyntaxError(
-      `Cannot read ${fileName} as ${key} must nest lists at most ${MAX_NESTING} deep: it goes deeper`,
-    );
-  }
+async function readList(cursor: GgufCursor, fileName: string, key: string): Promise<GgufList> {
   const type = await cursor.u32(`the element type of ${key}`);
   const scalar = SCALARS.get(type);
-  // The least bytes an element can take: a string is at least its length, a list its type and count.
-  const least = type === STRING ? 8 : type === ARRAY ? 12 : scalar?.bytes;
+  if (type === ARRAY) {
+    throw new SyntaxError(
+      `Cannot read ${fileName} as ${key} must be a list of numbers or strings: a list of lists`,
+    );
+  }
+  const least = type === STRING ? 8 : scalar?.bytes; // a string is at least its length
   if (least === undefined) {
     throw new SyntaxError(
       `Cannot read ${fileName} as the element type of ${key} must be one of GGUF's 0 to 12: ${type}`,
     );
   }
-  const cap = type === STRING || type === ARRAY ? MAX_ARRAY_STRINGS : MAX_ARRAY_ELEMENTS;
-  const most = Math.min(cap, Math.floor((cursor.remaining - 8) / least));
-  const count = await cursor.count(`the number of elements of ${key}`, Math.max(0, most));
+  const cap = type === STRING ? MAX_ARRAY_STRINGS : MAX_ARRAY_ELEMENTS;
+  const count = await cursor.countOf(`the number of elements of ${key}`, cap, least);
   if (type === STRING) {
-    const strings: string[] = [];
-    for (let i = 0; i < count; i++) strings.push(await cursor.string(key, MAX_STRING_BYTES));
+    const strings = new GgufStrings(
+      `${key} of ${fileName}`,
+      count,
+      cursor.remaining - 8 * count,
+    );
+    for (let i = 0; i < count; i++) strings.add(await cursor.utf8(key, MAX_STRING_BYTES));
     return strings;
-  }
-  if (type === ARRAY) {
-    const lists: GgufList[] = [];
-    for (let i = 0; i < count; i++) lists.push(await readList(cursor, fileName, key, depth + 1));
-    return lists;
   }
   await cursor.need(count * scalar!.bytes, key);
   return toTypedArray(type, cursor.takeBytes(count * scalar!.bytes).slice());

@@ -10,6 +10,9 @@ import type { ByteSource, ReadOptions } from "./byte_source.ts";
 /** Bytes asked for at once, unless one value is longer. */
 const WINDOW_BYTES = 1 << 20;
 
+/** What a message adds where a file may be shorter than it was. */
+export const CUT = " (is it cut short?)";
+
 /** A position in a file that only moves forward. */
 export class GgufCursor {
   readonly #file: ByteSource;
@@ -45,7 +48,7 @@ export class GgufCursor {
     if (this.has(length)) return;
     if (length > this.remaining) {
       throw new SyntaxError(
-        `Cannot read ${this.#file.name} as ${what} must fit into its ${this.#file.size} bytes (is it cut short?): ${length} bytes at ${this.#position}`,
+        `Cannot read ${this.#file.name} as ${what} must fit into its ${this.#file.size} bytes${CUT}: ${length} bytes at ${this.#position}`,
       );
     }
     const size = Math.min(Math.max(length, WINDOW_BYTES), this.remaining);
@@ -81,25 +84,40 @@ export class GgufCursor {
     return view.getUint32(at, true);
   }
 
-  /** A 64-bit unsigned integer that must be at most `most`. */
-  async count(what: string, most: number): Promise<number> {
+  /** A 64-bit unsigned integer that must be at most `most`; `hint` says more of that rule. */
+  async count(what: string, most: number, hint = ""): Promise<number> {
     if (!this.has(8)) await this.need(8, what);
     const { view, at } = this.take(8);
     const value = view.getBigUint64(at, true);
     if (value > BigInt(most)) {
       throw new SyntaxError(
-        `Cannot read ${this.#file.name} as ${what} must be at most ${most}: ${value}`,
+        `Cannot read ${this.#file.name} as ${what} must be at most ${most}${hint}: ${value}`,
       );
     }
     return Number(value);
   }
 
+  /**
+   * A number of things that follow, of which each takes at least `least` bytes: at most `most`, and at
+   * most what is left of the file can hold.
+   */
+  async countOf(what: string, most: number, least: number): Promise<number> {
+    const left = Math.max(0, Math.floor((this.remaining - 8) / least));
+    return await this.count(what, Math.min(most, left), left < most ? CUT : "");
+  }
+
+  /** The bytes of a string: its length, then UTF-8, which is not checked. */
+  async utf8(what: string, mostBytes: number): Promise<Uint8Array> {
+    const length = await this.countOf(`the length of ${what}`, mostBytes, 1);
+    if (!this.has(length)) await this.need(length, what);
+    return this.takeBytes(length);
+  }
+
   /** A string: its length, then UTF-8. */
   async string(what: string, mostBytes: number): Promise<string> {
-    const length = await this.count(`the length of ${what}`, Math.min(mostBytes, this.remaining));
-    if (!this.has(length)) await this.need(length, what);
+    const bytes = await this.utf8(what, mostBytes);
     try {
-      return this.#decoder.decode(this.takeBytes(length));
+      return this.#decoder.decode(bytes);
     } catch {
       throw new SyntaxError(`Cannot read ${this.#file.name} as ${what} must be UTF-8: it is not`);
     }

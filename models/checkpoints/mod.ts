@@ -7,6 +7,7 @@
 export * from "./byte_source.ts";
 export * from "./config.ts";
 export { type Gguf, type GgufList, type GgufValue, openGguf } from "./gguf.ts";
+export type { GgufStrings } from "./gguf_strings.ts";
 export * from "./names.ts";
 export * from "./open.ts";
 export * from "./peft.ts";

@@ -12,6 +12,7 @@
  */
 
 import type { GgufValue } from "../checkpoints/gguf.ts";
+import { GgufStrings } from "../checkpoints/gguf_strings.ts";
 import { oneLine } from "../checkpoints/one_line.ts";
 import {
   GPT2_SPLIT,
@@ -239,10 +240,10 @@ function strings(
   where: string,
 ): readonly string[] {
   const value = metadata.get(key);
-  if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) {
+  if (!(value instanceof GgufStrings)) {
     throw new TypeError(`Cannot read ${where} as ${key} must be a list of strings: it is not`);
   }
-  return value;
+  return [...value];
 }
 
 function requireLength(

@@ -4,13 +4,23 @@
  */
 
 import { strict as assert } from "node:assert";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { fc } from "../_deps.ts";
 import { readAsFloat32 } from "../../graph/tensor_source.ts";
 import { type ByteSource, bytesSource } from "../../models/checkpoints/byte_source.ts";
 import { openGguf } from "../../models/checkpoints/gguf.ts";
+import { GgufStrings } from "../../models/checkpoints/gguf_strings.ts";
 import { openCheckpoint } from "../../models/checkpoints/open.ts";
 import { readAdapter, writeAdapter } from "../../models/checkpoints/peft.ts";
-import { Bytes, tinyCheckpoint, tinyGguf, tinyLlama2c } from "./_files.ts";
+import {
+  Bytes,
+  countingTensors,
+  tinyCheckpoint,
+  tinyConfig,
+  tinyGguf,
+  tinyLlama2c,
+} from "./_files.ts";
 
 const SEED = 20240502;
 const RUNS = 2500;
@@ -141,6 +151,13 @@ async function useText(files: Record<string, ByteSource>): Promise<void> {
   assert.equal(typeof codec.decode(ids), "string");
 }
 
+async function useChat(files: Record<string, ByteSource>): Promise<void> {
+  const { text } = await openCheckpoint(files);
+  const codec = await text();
+  const ids = codec.encodePrompt("ab a1", "chat");
+  assert.equal(typeof codec.decode(ids), "string");
+}
+
 function tok12(): Uint8Array {
   const out = new Bytes().u32(9);
   for (const piece of ["<unk>", "\n<s>\n", "\n</s>\n", ..." abcdefgh"]) {
@@ -184,6 +201,23 @@ const withText = {
   "tokenizer_config.json": utf8.encode(
     JSON.stringify({ bos_token: "<e>", eos_token: { content: "<e>" }, chat_template: "x<e>" }),
   ),
+  "generation_config.json": utf8.encode(JSON.stringify({ eos_token_id: [0, 1], bos_token_id: 0 })),
+  "chat_template.jinja": utf8.encode(
+    "{% for m in messages %}{% if m['role'] == 'user' and loop.index < 99 %}a{{ m.content | trim }}" +
+      "{% elif 'b' in m.content[1:] %}{% set n = namespace(a=range(3)) %}{{ n.a | tojson }}" +
+      "{% else %}{{ 'b' ~ m.content.split(' ')[0] }}{% endif %}<e>{% endfor %}",
+  ),
+};
+
+const { "model.safetensors": shard, ...unsharded } = folder;
+const sharded = {
+  ...unsharded,
+  "part.safetensors": shard!,
+  "model.safetensors.index.json": utf8.encode(JSON.stringify({
+    weight_map: Object.fromEntries(
+      [...countingTensors(tinyConfig).keys()].map((name) => [name, "part.safetensors"]),
+    ),
+  })),
 };
 
 const cases: readonly (readonly [
@@ -200,12 +234,24 @@ const cases: readonly (readonly [
   ["a llama2.c tokenizer", llama2c, "tok.bin", useText],
   ["tokenizer.json", withText, "tokenizer.json", useText],
   ["tokenizer_config.json", withText, "tokenizer_config.json", useText],
+  ["generation_config.json", withText, "generation_config.json", useCheckpoint],
+  ["chat_template.jinja", withText, "chat_template.jinja", useChat],
+  ["model.safetensors.index.json", sharded, "model.safetensors.index.json", useCheckpoint],
 ];
+
+/** Read by the same code as files that are damaged more often. */
+const LIGHT = new Set([
+  "generation_config.json",
+  "chat_template.jinja",
+  "model.safetensors.index.json",
+]);
 
 for (const [what, files, target, read] of cases) {
   Deno.test(`openCheckpoint() ends in a result or a clear error when ${what} is damaged`, async () => {
-    const { errors } = await fuzz(files, target, read);
-    assert.ok(errors > RUNS / 10, `only ${errors} of ${RUNS} were refused`);
+    const light = LIGHT.has(target);
+    const runs = light ? RUNS / 5 : RUNS;
+    const { errors } = await fuzz(files, target, read, runs);
+    assert.ok(errors > runs / (light ? 20 : 10), `only ${errors} of ${runs} were refused`);
   });
 }
 
@@ -236,19 +282,19 @@ Deno.test("openGguf() refuses lying counts before it uses them", async () => {
     for (const size of sizes) out.u64(size);
     return out.u32(type).u64(offset);
   };
-  let nested = start(0, 1).string("k").u32(9);
-  for (let depth = 0; depth < 10_000; depth++) nested = nested.u32(9).u64(1);
   const files: readonly (readonly [Bytes, RegExp])[] = [
     [start(HUGE, 0), /the number of tensors must be at most/],
     [start(0, HUGE), /the number of metadata keys must be at most/],
-    [start(0, 65_536), /the length of a metadata key must fit into its 24 bytes/],
-    [start(0, 1).u64(HUGE), /the length of a metadata key must be at most/],
+    [start(0, 65_536), /the number of metadata keys must be at most 0 .is it cut short\?.: 65536$/],
+    [start(0, 1).u64(HUGE).pad(64), /the length of a metadata key must be at most/],
     [list(8, HUGE), /the number of elements of k must be at most/],
-    [list(8, 1 << 20).pad(4096), /the number of elements of k must be at most \d{3}: 1048576$/],
+    [
+      list(8, 1 << 20).pad(4096),
+      /the number of elements of k must be at most \d{3} .is it cut short\?.: 1048576$/,
+    ],
     [list(0, 1 << 30).pad(4096), /the number of elements of k must be at most/],
-    [list(9, 1 << 20).pad(4096), /the number of elements of k must be at most/],
+    [list(9, 1).pad(4096), /k must be a list of numbers or strings: a list of lists$/],
     [list(77, 1).pad(4096), /the element type of k must be one of GGUF's/],
-    [nested, /k must nest lists at most 4 deep/],
     [tensor(9, [], 0, 0), /the rank of w must be at most 4: 9$/],
     [tensor(4, [HUGE, HUGE, HUGE, HUGE], 0, 0), /w must lie within its \d+ bytes/],
     [tensor(1, [33], 2, 0), /rows of w must be whole q4_0 blocks of 32: 33$/],
@@ -267,18 +313,30 @@ Deno.test("openGguf() refuses lying counts before it uses them", async () => {
   }
 });
 
-Deno.test("openGguf() takes memory in proportion when a file is all short strings", async () => {
+Deno.test("openGguf() takes no more memory than twice the file when it is all short strings", async () => {
   const count = 400_000;
   const out = new Bytes().raw(utf8.encode("GGUF")).u32(3).u64(0).u64(1);
   out.string("k").u32(9).u32(8).u64(count);
   const strings = new Uint8Array(count * 10);
   for (let i = 0; i < count; i++) strings.set([2, 0, 0, 0, 0, 0, 0, 0, 97 + i % 26, 97], i * 10);
   const file = bytesSource("m.gguf", out.raw(strings).done());
-  const before = Deno.memoryUsage();
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
+  const used = () => {
+    collect();
+    const { heapUsed, external } = Deno.memoryUsage();
+    return heapUsed + external;
+  };
+  const before = used();
   const { metadata } = await openGguf(file);
-  const after = Deno.memoryUsage();
-  assert.equal((metadata.get("k") as readonly string[]).length, count);
-  // Strings of two letters are the worst case; garbage not collected yet counts too.
-  const times = (after.heapUsed - before.heapUsed) / file.size;
-  assert.ok(times < 32, `${times} times the file's size`);
+  const kept = used() - before;
+  const list = metadata.get("k");
+  assert.ok(list instanceof GgufStrings);
+  assert.deepEqual([list.length, list.at(0), list.at(27), list.at(count - 1)], [
+    count,
+    "aa",
+    "ba",
+    "pa",
+  ]);
+  assert.ok(kept <= 2 * file.size, `${kept / file.size} times the file's size`);
 });
