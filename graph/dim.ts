@@ -67,14 +67,20 @@ export function quotient(dim: Dim, divisor: Dim): Dim {
   for (const name of by.names) {
     const at = rest.indexOf(name);
     if (at < 0) {
-      throw new RangeError(`Cannot divide the dimension ${dim} as ${divisor} must divide it`);
+      throw indivisible(dim, divisor);
     }
     rest.splice(at, 1);
   }
   if (by.factor === 0 || factor % by.factor !== 0) {
-    throw new RangeError(`Cannot divide the dimension ${dim} as ${divisor} must divide it`);
+    throw indivisible(dim, divisor);
   }
   return format({ factor: factor / by.factor, names: rest });
+}
+
+function indivisible(dim: Dim, divisor: Dim): RangeError {
+  return new RangeError(
+    `Cannot divide a dimension as the divisor must divide it whatever its names stand for: ${dim} by ${divisor}`,
+  );
 }
 
 /** Sizes of the named dimensions in one run. */

@@ -60,7 +60,9 @@ Deno.test("quotient() undoes product()", () => {
 
 Deno.test("quotient() throws when a name or the number does not divide", () => {
   const error = (dim: Dim, divisor: Dim) =>
-    new RangeError(`Cannot divide the dimension ${dim} as ${divisor} must divide it`);
+    new RangeError(
+      `Cannot divide a dimension as the divisor must divide it whatever its names stand for: ${dim} by ${divisor}`,
+    );
   assert.throws(() => quotient("4*batch", "time"), error("4*batch", "time"));
   assert.throws(() => quotient("4*batch", "batch*batch"), error("4*batch", "batch*batch"));
   assert.throws(() => quotient("4*batch", 3), error("4*batch", 3));
