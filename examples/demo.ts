@@ -51,8 +51,6 @@ const code = await main([
   "--iterations", "3",
   "--samples", "8",
   "--eval-samples", "8",
-  "--temperature", "1",
-  "--top-p", "1",
   "--max-tokens", "64",
   "--trainable", "all",
   "--learning-rate", "3e-4",
