@@ -9,7 +9,7 @@ import { loadPolicy } from "../load_policy.ts";
 import { openOutput } from "../output.ts";
 import { generateOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
-import type { Values } from "../options/spec.ts";
+import { flagName, type Values } from "../options/spec.ts";
 import { contentId, notBlank, readPrompts } from "../prompts.ts";
 import { toResponseRecord } from "../records.ts";
 import { fileError } from "../errors.ts";
@@ -27,10 +27,11 @@ log_prob is the model's own log-probability of the response in nats, at temperat
   options: generateOptions,
   async prepare(context) {
     const values = resolveValues(generateOptions, context.layers);
-    const { progress, signal, resources, print: _ } = context;
+    const { progress, signal, resources } = context;
+    if (values.server !== undefined) refuseLocalOptions(context.layers);
     const prompts = await givenPrompts(values, progress.line);
-    const sampler = await givenSampler(values, prompts, context);
     const output = resources.use(await openOutput(values.output));
+    const sampler = await givenSampler(values, prompts, context);
     const { samples, temperature, topP, topK, minP, maxTokens, seed, stop } = values;
     return {
       async run() {
@@ -58,6 +59,20 @@ log_prob is the model's own log-probability of the response in nats, at temperat
     };
   },
 };
+
+/** Options of what runs here, which a server would never see. */
+const LOCAL_OPTIONS = ["adapter", "tokenizer", "template", "backend", "threads"] as const;
+
+/** @throws {TypeError} When one of them is given, naming it. */
+function refuseLocalOptions(layers: CommandContext<Options>["layers"]): void {
+  for (const key of LOCAL_OPTIONS) {
+    const given = layers.find((layer) => layer[key] !== undefined)?.[key];
+    if (given === undefined) continue;
+    throw new TypeError(
+      `Cannot use ${flagName(key)} with --server as it must be the server's own business: ${given}`,
+    );
+  }
+}
 
 async function givenPrompts(
   { prompt, input, promptColumn }: Values<Options>,

@@ -41,6 +41,7 @@ export const judgeCommand: Command<typeof judgeOptions> = {
     const values = resolveValues(judgeOptions, context.layers);
     const { progress, signal, resources } = context;
     const oracle = await loadJudge(values.judge);
+    const output = resources.use(await openOutput(values.output));
     const items: JudgeItem[] = [];
     for await (const record of readTable(values.input)) {
       items.push(toItem(record, values.promptColumn));
@@ -57,7 +58,6 @@ export const judgeCommand: Command<typeof judgeOptions> = {
       ...(preferenceTemperature === undefined ? {} : { preferenceTemperature }),
     };
     await checkEstimator(oracle, values.judge, options, items[0]!, signal);
-    const output = resources.use(await openOutput(values.output));
     return {
       async run() {
         let done = 0;

@@ -45,6 +45,7 @@ where the chat template is used; with "token_ids" (and "finish_reason") in the i
         `Cannot read ${values.input} as it must hold at least one record: it holds none`,
       );
     }
+    const output = resources.use(await openOutput(values.output));
     const policy = await loadPolicy(values, context, { prompts: items.map((item) => item.prompt) });
     const { model } = policy;
     const maxLength = Math.min(values.maxLength ?? Infinity, model.config.maxPositions);
@@ -66,7 +67,6 @@ where the chat template is used; with "token_ids" (and "finish_reason") in the i
       }
       return { fields, prompt, promptIds, response: { ...response, tokenIds } };
     });
-    const output = resources.use(await openOutput(values.output));
     return {
       async run() {
         let done = 0;

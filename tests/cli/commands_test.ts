@@ -193,6 +193,20 @@ const refused: readonly [readonly string[], RegExp][] = [
     /Cannot split the prompts over 2 iterations/,
   ],
   [["generate", "--model", "tiny"], /one of --input and --prompt must be given: neither is/],
+  ...[["--adapter", "tiny"], ["--threads", "2"], ["--backend", "onnx"]].map((flags) =>
+    [
+      [
+        ...["generate", "--model", "m", "--server", "http://127.0.0.1:1", "--prompt", "a"],
+        ...flags,
+      ],
+      new RegExp(`Cannot use ${flags[0]} with --server .*: ${flags[1]}$`),
+    ] as [readonly string[], RegExp]
+  ),
+  [["generate", "--model", "none", "--prompt", "a", "--output", "no/x"], /write no\/x as it must/],
+  [
+    ["generate", "--model", "none", "--prompt", "a", "--output", "r"],
+    /model none as it must exist/,
+  ],
   [["generate", "--model", "tiny", "--prompt", " "], /--prompt as it must not be blank: " "/],
   [
     ["generate", "--model", "tiny", "--prompt", "a", "--adapter", "none"],
