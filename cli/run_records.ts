@@ -53,11 +53,25 @@ export function runRecorder(folder: RunFolder, options: RunRecorderOptions): Run
   const open = new Map<StageFile, WholeFile>();
   /** The iteration whose stage goes on. */
   let current = 0;
-  let known: ReadonlySet<string> | undefined;
+  /** Keys of the metrics that are in the file. */
+  let known: Set<string> | undefined;
 
   async function metric(key: string, record: Record<string, Json>): Promise<void> {
     known ??= new Set((await folder.metrics.records("metrics")).keys());
-    if (!known.has(key)) await folder.metrics.append("metrics", key, record);
+    if (known.has(key)) return;
+    await folder.metrics.append("metrics", key, record);
+    known.add(key);
+  }
+
+  /** Steps of the iterations before one. */
+  async function stepsBefore(iteration: number): Promise<number> {
+    known ??= new Set((await folder.metrics.records("metrics")).keys());
+    let steps = 0;
+    for (const key of known) {
+      const [, of] = /^iteration-(\d+)\/step-\d+$/.exec(key) ?? [];
+      if (of !== undefined && Number(of) < iteration) steps++;
+    }
+    return steps;
   }
 
   async function giveUp(): Promise<void> {
@@ -83,12 +97,19 @@ export function runRecorder(folder: RunFolder, options: RunRecorderOptions): Run
         for (const file of open.values()) await file.commit();
         open.clear();
         return;
-      case "step":
-        return await metric(`iteration-${event.iteration}/step-${event.metrics.step}`, {
-          iteration: event.iteration,
-          ...finite(event.metrics),
-          peak_memory_bytes: peakMemory(),
-        });
+      case "step": {
+        const { iteration, metrics: { step } } = event;
+        // Without a step: what was left out of a fit that had nothing to train on.
+        return await metric(
+          `iteration-${iteration}/${step === undefined ? "fit" : `step-${step}`}`,
+          {
+            iteration,
+            ...step === undefined ? {} : { global_step: await stepsBefore(iteration) + step },
+            ...finite(event.metrics),
+            peak_memory_bytes: peakMemory(),
+          },
+        );
+      }
       case "held-out":
         // A run that goes on may bring the responses of the policy before once more.
         if (event.iteration === current) {
@@ -116,18 +137,24 @@ export function runRecorder(folder: RunFolder, options: RunRecorderOptions): Run
       }
       case "iteration": {
         const { iteration, summary: { eta, statistics } } = event;
-        const { trainedGroups, tiedGroups, droppedGroups, cyclicTriadShare } = statistics;
+        const { trainedGroups, tiedGroups, droppedGroups, cyclicTriadShare, cost } = statistics;
         return await metric(`iteration-${iteration}/judgements`, {
           iteration,
           eta,
           trained_groups: trainedGroups,
           tied_groups: tiedGroups,
           dropped_groups: droppedGroups,
+          dropped_responses: statistics.droppedResponses,
           ...(statistics.chosenWinRate === undefined ? {} : {
             "win_rates/chosen": statistics.chosenWinRate,
             "win_rates/rejected": statistics.rejectedWinRate ?? null,
           }),
           ...(cyclicTriadShare === undefined ? {} : { cyclic_triad_share: cyclicTriadShare }),
+          ...(cost === undefined ? {} : {
+            "judge_cost/tokens": cost.tokens,
+            "judge_cost/requests": cost.requests,
+            "judge_cost/currency": cost.currency,
+          }),
         });
       }
       case "progress":

@@ -98,6 +98,7 @@ Deno.test("sppo train leaves the files that docs/cli.md lists", async () => {
     }
     const steps = records("metrics.jsonl").filter(({ step }) => step !== undefined);
     assert.ok(steps.length >= 2);
+    assert.deepEqual(steps.map(({ global_step }) => global_step), steps.map((_, at) => at + 1));
     for (
       const name of ["loss", "learning_rate", "grad_norm", "rewards/margins", ...MEASURED_METRICS]
     ) {
