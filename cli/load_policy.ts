@@ -67,6 +67,7 @@ async function openAdapter(path: string, config: LlamaConfig): Promise<LoadedAda
  *
  * @param room Tokens to be left after each prompt.
  * @param limit Tokens of prompt and response together.
+ * @returns Tokens of the longest prompt.
  * @throws {RangeError} Naming the first such prompt, or one whose tokens the model does not have.
  */
 export function checkPromptLengths(
@@ -74,10 +75,12 @@ export function checkPromptLengths(
   prompts: readonly Prompt[],
   room: number,
   limit: number,
-): void {
+): number {
+  let longest = 0;
   for (const prompt of prompts) {
     const ids = model.encodePrompt(prompt);
     const { length } = ids;
+    longest = Math.max(longest, length);
     const foreign = ids.find((id) => id >= model.config.vocabSize);
     if (foreign !== undefined) {
       throw new RangeError(
@@ -90,4 +93,5 @@ export function checkPromptLengths(
       );
     }
   }
+  return longest;
 }

@@ -91,7 +91,9 @@ kept in --out; the same command on a folder that was begun continues, and --out 
     const { model, files } = await trainableModel(values, context);
     const all = [...division.prompts, ...division.heldOut];
     checkPromptLengths(model, all, values.maxTokens, model.config.maxPositions);
-    checkPromptLengths(model, division.prompts, 1, values.maxLength);
+    const longest = checkPromptLengths(model, division.prompts, 1, values.maxLength);
+    const warning = lengthWarning(values, longest);
+    if (warning !== undefined) progress.line(warning);
     const facts: RunFacts = {
       sppo: VERSION,
       deno: Deno.version.deno,
@@ -125,6 +127,17 @@ kept in --out; the same command on a folder that was begun continues, and --out 
     };
   },
 };
+
+/** What becomes of responses that may be sampled but are too long to train on. */
+function lengthWarning(
+  { maxLength, maxTokens, tooLong }: TrainValues,
+  longestPrompt: number,
+): string | undefined {
+  const room = maxLength - longestPrompt;
+  if (room >= maxTokens) return undefined;
+  const what = tooLong === "cut" ? "be cut" : "be left out";
+  return `Responses longer than ${room} tokens will ${what} of the training where the prompt has ${longestPrompt}, as --max-length is ${maxLength} and --max-tokens ${maxTokens}`;
+}
 
 function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
@@ -272,6 +285,16 @@ interface Playing {
   readonly beside: () => Promise<Record<string, Uint8Array>>;
 }
 
+/**
+ * Frees the policies of an iteration that has ended which nothing asks any more: all but the first,
+ * which evaluations ask, and the last, which the next iteration starts from.
+ */
+async function disposeOld(policies: LocalPolicy[]): Promise<void> {
+  const [first, last] = [policies[0], policies.at(-1)];
+  const old = new Set(policies.splice(1, policies.length - 2));
+  for (const policy of old) if (policy !== first && policy !== last) await policy.dispose();
+}
+
 /** Plays, records and shows; then the closing table. */
 async function play(
   { folder, values, model, progress, print, beside }: Playing,
@@ -284,11 +307,14 @@ async function play(
     extraFiles: beside,
   });
   const shown = display(progress);
+  const policies = [options.policy];
   const run = selfPlay(options);
   let next = await run.next();
   while (!next.done) {
     shown.event(next.value);
     await recorder.record(next.value);
+    if (next.value.type === "policy") policies.push(next.value.policy);
+    if (next.value.type === "iteration") await disposeOld(policies);
     next = await run.next();
   }
   progress.finish();
