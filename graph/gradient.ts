@@ -90,7 +90,6 @@ export function gradients(g: ProgramBuilder, of: Value, wrt: readonly Value[]): 
       cotangent: ELEMENTWISE.has(primitive) || results.length > 1
         ? found
         : g.broadcast(found, result.shape),
-      needs: operands.map(({ id }) => tape.dependent.has(id)),
       residuals: residuals.get(result.id),
     });
     operands.forEach(({ id }, index) => {

@@ -31,39 +31,65 @@ export interface TensorSource {
   read(start: number, end: number, options?: ReadOptions): Promise<Uint8Array>;
 }
 
-/** Bytes read at once by {@linkcode readAsFloat32}. */
+/** Encoded bytes read at once. */
 const CHUNK_BYTES = 4 << 20;
 
+/** Options of {@linkcode decodeTensor}. */
+export interface DecodeTensorOptions extends ReadOptions {
+  /** Called after each piece with its number of encoded bytes. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
 /**
- * Reads a whole tensor and decodes it, a few MiB at a time: beside the result only one chunk of
- * encoded bytes is held.
+ * Reads a whole tensor and decodes it into memory that is there, a few MiB at a time: beside `into`
+ * only one piece of encoded bytes is held.
+ *
+ * @param into Row-major values; as many as the tensor has elements.
+ * @throws {RangeError} If the tensor's bytes are not those of as many elements as `into` has.
+ */
+export async function decodeTensor(
+  source: TensorSource,
+  into: Float32Array,
+  { signal, onBytes }: DecodeTensorOptions = {},
+): Promise<void> {
+  checkByteLength(source, into.length);
+  const { blockElements, blockBytes } = encodings[source.encoding];
+  const step = Math.floor(CHUNK_BYTES / blockBytes) * blockBytes;
+  for (let start = 0; start < source.byteLength; start += step) {
+    signal?.throwIfAborted();
+    const end = Math.min(start + step, source.byteLength);
+    const bytes = await source.read(start, end, { signal });
+    const first = start / blockBytes * blockElements;
+    const last = end / blockBytes * blockElements;
+    decode(source.encoding, bytes, into.subarray(first, last));
+    onBytes?.(end - start);
+  }
+}
+
+/**
+ * Reads a whole tensor as {@linkcode decodeTensor} does, into new memory.
  *
  * @returns Row-major values; their number is the product of the shape.
+ * @throws {RangeError} If the tensor's bytes are not those of its shape; nothing is allocated then.
  */
 export async function readAsFloat32(
   source: TensorSource,
   options: ReadOptions = {},
 ): Promise<Float32Array> {
-  const { blockElements, blockBytes } = encodings[source.encoding];
   const elements = source.shape.reduce((product, size) => product * size, 1);
-  if (encodedByteLength(source.encoding, elements) !== source.byteLength) {
+  checkByteLength(source, elements);
+  const values = new Float32Array(elements);
+  await decodeTensor(source, values, options);
+  return values;
+}
+
+function checkByteLength({ name, encoding, byteLength }: TensorSource, elements: number): void {
+  const expected = encodedByteLength(encoding, elements);
+  if (expected !== byteLength) {
     throw new RangeError(
-      `Cannot read ${source.name} as ${elements} ${source.encoding} elements must take ${
-        encodedByteLength(source.encoding, elements)
-      } bytes: ${source.byteLength}`,
+      `Cannot read ${name} as ${elements} ${encoding} elements must take ${expected} bytes: ${byteLength}`,
     );
   }
-  const out = new Float32Array(elements);
-  const step = Math.floor(CHUNK_BYTES / blockBytes) * blockBytes;
-  for (let start = 0; start < source.byteLength; start += step) {
-    options.signal?.throwIfAborted();
-    const end = Math.min(start + step, source.byteLength);
-    const bytes = await source.read(start, end, options);
-    const first = start / blockBytes * blockElements;
-    const last = end / blockBytes * blockElements;
-    decode(source.encoding, bytes, out.subarray(first, last));
-  }
-  return out;
 }
 
 /**

@@ -26,8 +26,6 @@ export interface VjpContext<P extends Primitive> {
    * the others it has the result's shape.
    */
   readonly cotangent: Value;
-  /** Which operands' cotangents will be asked for. */
-  readonly needs: readonly boolean[];
   /** What the primitive's forward expansion left, where it has one. */
   readonly residuals: unknown;
 }
