@@ -5,6 +5,7 @@
  */
 
 import { extname } from "node:path";
+import { loadCsv, loadParquet } from "./_deps.ts";
 import { fileError, oneLine, shortly } from "./errors.ts";
 
 /** A record with where it stands, such as `prompts.jsonl:3`, for messages. */
@@ -139,10 +140,10 @@ async function* jsonArray(path: string): AsyncGenerator<TableRecord> {
 
 async function* csvRows(path: string): AsyncGenerator<TableRecord> {
   const text = await readWhole(path);
-  const { parseCsv } = await import("./_deps.ts");
+  const { parse } = await loadCsv();
   let rows: { record: Record<string, unknown>; info: { lines: number } }[];
   try {
-    rows = parseCsv(text, { columns: true, info: true, skip_empty_lines: true });
+    rows = parse(text, { columns: true, info: true, skip_empty_lines: true });
   } catch (error) {
     throw new SyntaxError(`Cannot read ${path} as it must be CSV with a header: ${oneLine(error)}`);
   }
@@ -153,9 +154,8 @@ async function* parquetRows(
   path: string,
   wanted: readonly string[] | undefined,
 ): AsyncGenerator<TableRecord> {
-  const { compressors, parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import(
-    "./_deps.ts"
-  );
+  const { compressors, parquetMetadataAsync, parquetReadObjects, parquetSchema } =
+    await loadParquet();
   let file: Deno.FsFile;
   let size: number;
   try {
