@@ -5,8 +5,7 @@
  */
 
 import type { CreateStoreOptions, Store, StoreEntry } from "../../graph/backend.ts";
-import { decode, encodings } from "../../graph/encodings.ts";
-import type { TensorSource } from "../../graph/tensor_source.ts";
+import { decodeTensor, type TensorSource } from "../../graph/tensor_source.ts";
 import { allocate, type Block, floats } from "./memory.ts";
 import type { Turns } from "./turns.ts";
 
@@ -21,17 +20,14 @@ export interface StoredTensor {
 }
 
 /** What the tensors of a disposed store hold; who is bound to them must not keep the memory alive. */
-const NOTHING = allocate(0);
+let nothing: Block | undefined; // made at the first disposal, as allocating needs the permission
 
 /** @throws {TypeError} When the tensor's store was disposed. */
 export function checkAlive(doing: string, { name, block }: StoredTensor): void {
-  if (block === NOTHING) {
+  if (block === nothing) {
     throw new TypeError(`Cannot ${doing} as its stores must not be disposed: that of ${name} is`);
   }
 }
-
-/** Encoded bytes read at once. */
-const CHUNK_BYTES = 4 << 20;
 
 /** A store of this backend. */
 export class OnnxStore implements Store {
@@ -134,7 +130,7 @@ export class OnnxStore implements Store {
     return this.#turns.take(() => {
       this.#disposed = true;
       for (const tensor of this.#tensors.values()) {
-        tensor.block = NOTHING;
+        tensor.block = nothing ??= allocate(0);
         delete tensor.spare;
       }
       this.#tensors.clear();
@@ -191,41 +187,12 @@ export async function createStore(
     }
     const block = allocate(elements * 4);
     if (isSource(entry)) {
-      await decodeInto(block, entry, elements, signal, (bytes) => {
-        onProgress?.({ done: done += bytes, total });
+      await decodeTensor(entry, floats(block, 0, elements), {
+        signal,
+        onBytes: (bytes) => onProgress?.({ done: done += bytes, total }),
       });
     }
     tensors.push({ name, shape: [...shape], elements, block });
   }
   return new OnnxStore(tensors, turns);
-}
-
-async function decodeInto(
-  block: Block,
-  source: TensorSource,
-  elements: number,
-  signal: AbortSignal | undefined,
-  onBytes: (bytes: number) => void,
-): Promise<void> {
-  const { blockElements, blockBytes } = encodings[source.encoding];
-  if (elements / blockElements * blockBytes !== source.byteLength) {
-    throw new RangeError(
-      `Cannot store ${source.name} as ${elements} ${source.encoding} elements must take ${
-        elements / blockElements * blockBytes
-      } bytes: ${source.byteLength}`,
-    );
-  }
-  const step = Math.floor(CHUNK_BYTES / blockBytes) * blockBytes;
-  for (let start = 0; start < source.byteLength; start += step) {
-    signal?.throwIfAborted();
-    const end = Math.min(start + step, source.byteLength);
-    const bytes = await source.read(start, end, { signal });
-    const first = start / blockBytes * blockElements;
-    decode(
-      source.encoding,
-      bytes,
-      floats(block, first, (end - start) / blockBytes * blockElements),
-    );
-    onBytes(end - start);
-  }
 }
