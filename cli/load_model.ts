@@ -7,15 +7,12 @@
 import { fileURLToPath } from "node:url";
 import type { Backend } from "../graph/backend.ts";
 import type { ByteSource } from "../models/checkpoints/byte_source.ts";
-import {
-  type Checkpoint,
-  type CheckpointFiles,
-  openCheckpoint,
-} from "../models/checkpoints/open.ts";
+import { type Checkpoint, openCheckpoint } from "../models/checkpoints/open.ts";
 import { openEmbeddedPolicy } from "../models/embedded/mod.ts";
 import { LanguageModel, type LanguageModelOptions } from "../models/language_model.ts";
 import { fileError } from "./errors.ts";
 import { openCheckpointFiles, openFile } from "./file_source.ts";
+import { type LoadedCheckpoint, withTokenizer, withTokenizerBeside } from "./load_tokenizer.ts";
 import type { Progress } from "./progress.ts";
 
 /** What names a model. */
@@ -34,12 +31,6 @@ export interface BackendArguments {
 const EMBEDDED = "embedded";
 const EMBEDDED_FILES: URL = new URL("../models/embedded/files", import.meta.url);
 
-/** A checkpoint with the files it was opened from. */
-export interface LoadedCheckpoint {
-  readonly checkpoint: Checkpoint;
-  readonly files: CheckpointFiles;
-}
-
 /**
  * Opens a checkpoint: a folder, a .gguf file, a llama2.c .bin file, or `embedded`. The tokenizer is its
  * own or the one given: a tokenizer's file, or another checkpoint. Files stay open until `resources` is
@@ -55,10 +46,7 @@ export async function loadCheckpoint(
     const { checkpoint: { text }, files } = await openModel(tokenizer, resources);
     return { checkpoint: { ...opened.checkpoint, text }, files };
   }
-  const file = await openTokenizer(tokenizer, resources);
-  const others = Object.entries(opened.files).filter(([name]) => !/^tok.*\.bin$/i.test(name));
-  const files = { ...Object.fromEntries(others), [tokenizerName(file.name)]: file };
-  return { checkpoint: await openCheckpoint(files), files };
+  return await withTokenizer(opened, await openTokenizer(tokenizer, resources));
 }
 
 async function openModel(
@@ -72,7 +60,7 @@ async function openModel(
   try {
     const path = embedded ? fileURLToPath(EMBEDDED_FILES) : model;
     const { files } = resources.use(await openCheckpointFiles(path));
-    return { checkpoint: await openCheckpoint(files), files };
+    return await withTokenizerBeside({ checkpoint: await openCheckpoint(files), files });
   } catch (error) {
     throw fileError(error, `read the model ${model}`);
   }
@@ -84,12 +72,6 @@ async function openTokenizer(path: string, resources: AsyncDisposableStack): Pro
   } catch (error) {
     throw fileError(error, `read the tokenizer ${path}`);
   }
-}
-
-/** The name by which a checkpoint knows a tokenizer's file. */
-function tokenizerName(name: string): string {
-  if (/\.json$/i.test(name)) return "tokenizer.json";
-  return /^tok/i.test(name) ? name : `tok-${name}`;
 }
 
 /** Makes the backend asked for; `resources` disposes it. */

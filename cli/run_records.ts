@@ -25,7 +25,7 @@ export interface RunRecorderOptions {
   /** Name of the folder of what was trained. */
   readonly policyFolder: "adapter" | "model";
   /** Files of the checkpoint that belong beside a trained model: its tokenizer. */
-  readonly extraFiles?: () => Promise<Readonly<Record<string, Uint8Array>>>;
+  readonly extraFiles?: Readonly<Record<string, Uint8Array>>;
 }
 
 /** Writes events into a run's folder; disposing it gives up the files of a stage that has not ended. */
@@ -176,7 +176,7 @@ async function writePolicy(
   policy: LocalPolicy,
   { baseModel, policyFolder, extraFiles }: RunRecorderOptions,
 ): Promise<void> {
-  const extra = policyFolder === "model" ? await extraFiles?.() : {};
+  const extra = policyFolder === "model" ? extraFiles : {};
   const files = { ...extra, ...await policy.files() };
   for (const [name, bytes] of Object.entries(files)) {
     await folder.write(

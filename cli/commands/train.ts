@@ -7,7 +7,6 @@
 import { selfPlay, type SelfPlayOptions } from "../../core/self_play.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
 import { LINEAR_LAYERS, type LinearLayer } from "../../models/architectures/llama.ts";
-import type { CheckpointFiles } from "../../models/checkpoints/open.ts";
 import type { LanguageModel, LanguageModelOptions } from "../../models/language_model.ts";
 import type { LocalPolicy } from "../../models/local_policy.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
@@ -16,6 +15,7 @@ import { divide } from "../held_out.ts";
 import { checkEstimator, loadJudge } from "../load_judge.ts";
 import { loadBackend, loadCheckpoint, loadModel } from "../load_model.ts";
 import { checkPromptLengths } from "../load_policy.ts";
+import { tokenizerFiles } from "../load_tokenizer.ts";
 import { parseConfig, resolveValues, toConfig } from "../options/parse.ts";
 import { flagName, type SomeValues, type Values } from "../options/spec.ts";
 import { presets, trainOptions } from "../options/tables.ts";
@@ -88,7 +88,7 @@ kept in --out; the same command on a folder that was begun continues, and --out 
       prompt: division.prompts[0]!,
       responses: [{ text: "Yes." }, { text: "No." }],
     }, signal);
-    const { model, files } = await trainableModel(values, context);
+    const { model, beside } = await trainableModel(values, context);
     const all = [...division.prompts, ...division.heldOut];
     checkPromptLengths(model, all, values.maxTokens, model.config.maxPositions);
     const longest = checkPromptLengths(model, division.prompts, 1, values.maxLength);
@@ -111,7 +111,6 @@ kept in --out; the same command on a folder that was begun continues, and --out 
         await folder.write("run.json", json(facts));
         await folder.write("config.json", json(config));
         const policy = await model.policy(values.seed);
-        const beside = () => tokenizerFiles(files);
         await play({ folder, values, model, progress, print, beside }, {
           ...recipe(values),
           policy,
@@ -178,36 +177,22 @@ function presetsHelp(): string {
   return `Presets:\n${lines.join("\n")}`;
 }
 
+type TextFiles = Readonly<Record<string, Uint8Array>>;
+
 async function trainableModel(
   values: TrainValues,
   context: CommandContext<Options>,
-): Promise<{ model: LanguageModel; files: CheckpointFiles }> {
+): Promise<{ model: LanguageModel; beside: TextFiles }> {
   const trainable = trainableOf(values);
-  const { checkpoint, files } = await loadCheckpoint(values, context.resources);
+  const loaded = await loadCheckpoint(values, context.resources);
+  const beside = values.trainable === "all" ? await tokenizerFiles(loaded) : {};
   const backend = await loadBackend({ ...values, threads: threadsOf(values) }, context.resources);
-  const model = await loadModel(checkpoint, backend, {
+  const model = await loadModel(loaded.checkpoint, backend, {
     trainable,
     tokensPerBatch: values.tokensPerBatch,
     ...(values.template === undefined ? {} : { template: values.template }),
   }, context);
-  return { model, files };
-}
-
-/** What belongs beside trained weights, where the checkpoint has it. */
-const TOKENIZER_FILES = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "chat_template.jinja",
-  "generation_config.json",
-];
-
-async function tokenizerFiles(files: CheckpointFiles): Promise<Record<string, Uint8Array>> {
-  const found: Record<string, Uint8Array> = {};
-  for (const name of TOKENIZER_FILES) {
-    const file = files[name];
-    if (file !== undefined) found[name] = await file.read(0, file.size);
-  }
-  return found;
+  return { model, beside };
 }
 
 function trainableOf(values: TrainValues): NonNullable<LanguageModelOptions["trainable"]> {
@@ -282,7 +267,7 @@ interface Playing {
   readonly progress: Progress;
   readonly print: (text: string) => void;
   /** Files that belong beside trained weights. */
-  readonly beside: () => Promise<Record<string, Uint8Array>>;
+  readonly beside: TextFiles;
 }
 
 /**

@@ -141,6 +141,38 @@ Deno.test("sppo train of all weights leaves a model that sppo generate takes", a
   });
 });
 
+/** llama2.c's tokenizer of 259 pieces: three controls and the bytes. */
+function byteTokenizer(): Uint8Array {
+  const hex = (byte: number) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+  const pieces = ["<unk>", "\n<s>\n", "\n</s>\n", ...Array.from({ length: 256 }, (_, b) => hex(b))];
+  const bytes = [7, 0, 0, 0]; // the longest piece
+  for (const piece of pieces) bytes.push(0, 0, 0, 0, piece.length, 0, 0, 0, ...encode(piece));
+  return Uint8Array.from(bytes);
+}
+
+const encode = (text: string) => new TextEncoder().encode(text);
+
+Deno.test("sppo train of all weights keeps llama2.c's tokenizer, and refuses to start without one", async () => {
+  await inTempFolder(async (cwd) => {
+    await prepare(cwd);
+    await Deno.writeFile(`${cwd}/tok259.bin`, byteTokenizer());
+    await Deno.remove(`${cwd}/tiny/tokenizer.json`);
+    const args = ["--trainable", "all", "--iterations", "1", "--held-out", "1"];
+    const without = await sppo([...ARGS, "--out", "run", ...args], { cwd });
+    assert.equal(without.code, 2);
+    assert.match(
+      without.stderr,
+      /^sppo train: Cannot train all weights as the tokenizer's file must/,
+    );
+    await trainTo("run", cwd, [...args, "--tokenizer", "tok259.bin"]);
+    const files = await filesBelow(`${cwd}/run/iteration-1/model`);
+    assert.deepEqual([...files.keys()], ["config.json", "model.safetensors", "tok259.bin"]);
+    const generate = ["generate", "--model", "run/iteration-1/model", "--prompt", "a"];
+    const { code, stderr } = await sppo([...generate, "--max-tokens", "3"], { cwd });
+    assert.equal(code, 0, stderr);
+  });
+});
+
 Deno.test("sppo train killed in every kind of change to a file continues to the same bytes", async () => {
   await inTempFolder(async (cwd) => {
     await prepare(cwd);
