@@ -1,0 +1,165 @@
+/**
+ * Generation, ours against transformers' `generate`: 128 new tokens a row, prefill and sampling
+ * included, temperature 0.7, top-p 0.9, float32, for 5 and for 20 different chat prompts with one
+ * sample each; and ours with K = 5 samples a prompt, which share its prefill.
+ *
+ * No row ends early on either side, so both make the same number of tokens; that, and the number of
+ * prompt tokens, is checked on every run.
+ *
+ *     deno run --allow-read --allow-write --allow-ffi --allow-run --allow-sys=cpus,loadavg \
+ *       bench/peers/generate.ts --model FILE.gguf [--python PYTHON] [--rounds 5] [--json FILE] \
+ *       [--markdown docs/performance.md] [--prompts FILE] [--tokens 128]
+ *
+ * `--prompts` is a JSON list of 20 lists of token ids; without it, those of the stored numbers.
+ *
+ * @module
+ */
+
+import { createOnnxBackend } from "../../backends/onnx/mod.ts";
+import { openCheckpointFiles } from "../../cli/file_source.ts";
+import { peakMemory } from "../../cli/progress.ts";
+import { type Decoder, generate, LanguageModel, openCheckpoint } from "../../models/mod.ts";
+import { type Contender, interleave } from "./_interleave.ts";
+import { peerOptions, runComparison, say, wholeNumber } from "./_options.ts";
+import { startPeer } from "./_peer.ts";
+import { comparison, measurement, thisMachine, writeReport } from "./_report.ts";
+import { storedPrompts } from "./_stored_text.ts";
+
+const BATCHES = [5, 20] as const;
+/** Prompts of the runs with `SAMPLES` samples each. */
+const SHARED = [1, 4] as const;
+const SAMPLES = 5;
+const SAMPLING = { temperature: 0.7, topP: 0.9 };
+
+async function readPrompts(path: string | undefined): Promise<readonly (readonly number[])[]> {
+  return path === undefined
+    ? await storedPrompts()
+    : JSON.parse(await Deno.readTextFile(path)) as number[][];
+}
+
+/** @throws {RangeError} When two counts differ. */
+function assertSame(what: string, found: unknown, expected: number): void {
+  if (found !== expected) {
+    throw new RangeError(
+      `Cannot compare as there must be ${expected} ${what} on both sides: ${found}`,
+    );
+  }
+}
+
+const total = (prompts: readonly (readonly number[])[]) =>
+  prompts.reduce((sum, ids) => sum + ids.length, 0);
+
+/** One run of ours. */
+async function ourRun(
+  decoder: Decoder,
+  prompts: readonly (readonly number[])[],
+  options: { readonly samples: number; readonly maxTokens: number; readonly seed: number },
+): Promise<{ seconds: number; tokens: number }> {
+  const started = performance.now();
+  const tokenized = prompts.map((ids, index) => ({ prompt: { id: `${index}`, content: "" }, ids }));
+  let tokens = 0;
+  for await (const { responses } of generate(decoder, tokenized, { ...SAMPLING, ...options })) {
+    for (const { tokenIds } of responses) tokens += tokenIds!.length;
+  }
+  return { seconds: (performance.now() - started) / 1000, tokens };
+}
+
+await runComparison(async () => {
+  const options = peerOptions({ values: ["prompts", "tokens"] });
+  const { python, model: path, threads, rounds, warmups } = options;
+  const maxTokens = wholeNumber("tokens", options.own.tokens ?? "128", 1);
+  const prompts = await readPrompts(options.own.prompts);
+  const most = Math.max(...BATCHES);
+  if (prompts.length < most) assertSame("prompts", prompts.length, most);
+
+  await using resources = new AsyncDisposableStack();
+  const promptsPath = await Deno.makeTempFile({ prefix: "sppo-prompts-", suffix: ".json" });
+  resources.defer(() => Deno.remove(promptsPath));
+  await Deno.writeTextFile(promptsPath, JSON.stringify(prompts));
+  const machine = thisMachine();
+
+  say("starting transformers");
+  const peer = resources.use(
+    await startPeer(python, "transformers_generate.py", [
+      ...["--model", path, "--prompts", promptsPath],
+      ...["--tokens", `${maxTokens}`, "--threads", `${threads}`, "--top-k", "0"],
+    ]),
+  );
+  say("loading ours");
+  const opened = resources.use(await openCheckpointFiles(path));
+  const checkpoint = await openCheckpoint(opened.files);
+  const backend = await createOnnxBackend({ threads });
+  resources.defer(() => backend.dispose());
+  const model = await LanguageModel.load(checkpoint, backend, { slots: most });
+  resources.defer(() => model.dispose());
+  const longest = Math.max(...prompts.map((ids) => ids.length));
+  const decoder: Decoder = {
+    ...await model.decoder(undefined, longest + maxTokens, SAMPLES),
+    endOfTurnIds: [], // every row is as long as it may be
+  };
+
+  const peak: Record<string, number> = {};
+  let seed = 0;
+  const ours = (name: string, count: number, samples: number): Contender => ({
+    name,
+    async run() {
+      const run = { samples, maxTokens, seed: seed++ };
+      const result = await ourRun(decoder, prompts.slice(0, count), run);
+      assertSame("new tokens", result.tokens, count * samples * maxTokens);
+      return result;
+    },
+  });
+  const theirs = (name: string, count: number): Contender => ({
+    name,
+    async run() {
+      const result = await peer.run(count);
+      assertSame("new tokens", result.new_tokens, count * maxTokens);
+      assertSame("prompt tokens", result.prompt_tokens, total(prompts.slice(0, count)));
+      peak.transformers = result.peak_rss_mib;
+      return result;
+    },
+  });
+  const rows: { readonly contender: Contender; readonly tokens: number }[] = [];
+  for (const count of BATCHES) {
+    const tokens = count * maxTokens;
+    rows.push({ contender: ours(`ours, ${count} prompts`, count, 1), tokens });
+    rows.push({ contender: theirs(`transformers, ${count} prompts`, count), tokens });
+  }
+  for (const count of SHARED) {
+    const name = `ours, ${count} prompt${count > 1 ? "s" : ""} × ${SAMPLES} samples`;
+    rows.push({ contender: ours(name, count, SAMPLES), tokens: count * SAMPLES * maxTokens });
+  }
+  const onRun = (round: number, who: string, took: number) =>
+    say(`round ${round}/${rounds}: ${who} ${took.toFixed(2)} s`);
+  const contenders = rows.map(({ contender }) => contender);
+  const seconds = await interleave(contenders, { rounds, warmups, onRun });
+  peak.ours = Math.round(peakMemory() / 2 ** 20);
+
+  await writeReport({
+    benchmark: "generate",
+    date: new Date().toISOString().slice(0, 10),
+    machine,
+    versions: { deno: Deno.version.deno, ...backend.versions, ...peer.versions },
+    settings: {
+      "new tokens a row": maxTokens,
+      "prompt tokens (20 prompts)": total(prompts.slice(0, most)),
+      temperature: SAMPLING.temperature,
+      "top-p": SAMPLING.topP,
+      threads,
+      rounds,
+      "warm-ups": warmups,
+    },
+    checks: { "new tokens": 0, "prompt tokens": 0 },
+    measurements: rows.map(({ contender: { name }, tokens }) =>
+      measurement(name, tokens, seconds[name]!)
+    ),
+    comparisons: BATCHES.map((count) =>
+      comparison(
+        `than transformers, ${count} prompts`,
+        seconds[`ours, ${count} prompts`]!,
+        seconds[`transformers, ${count} prompts`]!,
+      )
+    ),
+    peak_memory_mib: peak,
+  }, options);
+});
