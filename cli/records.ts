@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Judgement } from "../core/oracle.ts";
 import type { Response } from "../core/policy.ts";
 import { shortly } from "./errors.ts";
 
@@ -70,16 +69,4 @@ export function fromResponseRecord(value: unknown, where: string): Response {
 
 function isIds(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
-}
-
-/** K×K preferences as rows, null where a cell does not exist. */
-export function preferenceRows({ size, preferences, mask }: Judgement): (number | null)[][] {
-  return Array.from(
-    { length: size },
-    (_, i) =>
-      Array.from(
-        { length: size },
-        (_, j) => mask[i * size + j] ? preferences[i * size + j]! : null,
-      ),
-  );
 }

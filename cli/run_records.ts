@@ -8,10 +8,11 @@ import type { Evaluation, SelfPlayEvent, Stage } from "../core/events.ts";
 import type { WinRateAgainst } from "../core/evaluate.ts";
 import type { Json } from "../core/journal.ts";
 import type { Message, Prompt, Sampled } from "../core/policy.ts";
+import { preferenceRows } from "../core/records.ts";
 import { select } from "../core/selection.ts";
 import type { LocalPolicy } from "../models/local_policy.ts";
 import { peakMemory } from "./progress.ts";
-import { preferenceRows, toResponseRecord } from "./records.ts";
+import { toResponseRecord } from "./records.ts";
 import type { RunFolder } from "./run_folder.ts";
 import type { WholeFile } from "./whole_file.ts";
 

@@ -7,6 +7,7 @@
 import { estimateWinRates } from "../../core/estimators.ts";
 import { checkJudgement } from "../../core/judgements.ts";
 import type { Prompt, Response } from "../../core/policy.ts";
+import { preferenceRows } from "../../core/records.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
 import { shortly } from "../errors.ts";
 import { checkEstimator, loadJudge } from "../load_judge.ts";
@@ -14,7 +15,7 @@ import { openOutput } from "../output.ts";
 import { judgeOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
 import { toPrompt } from "../prompts.ts";
-import { fromResponseRecord, preferenceRows } from "../records.ts";
+import { fromResponseRecord } from "../records.ts";
 import { readTable, type TableRecord } from "../table_file.ts";
 import type { Command } from "./command.ts";
 
