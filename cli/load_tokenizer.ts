@@ -126,6 +126,19 @@ export async function tokenizerFiles(
     const name = Object.keys(files).find((name) => files[name] === file)!;
     return { [name]: await read(file) };
   }
+  const description = checkpoint.describeTokenizer?.();
+  if (description !== undefined) {
+    const json = (value: object) => new TextEncoder().encode(`${JSON.stringify(value)}\n`);
+    const { template } = await checkpoint.text();
+    return {
+      "tokenizer.json": json({ version: "1.0", ...description.tokenizer }),
+      "tokenizer_config.json": json({
+        tokenizer_class: "PreTrainedTokenizerFast",
+        ...description.config,
+        ...(template === undefined ? {} : { chat_template: template }),
+      }),
+    };
+  }
   throw new Error(
     `Cannot train all weights as the tokenizer's file must stand beside them in the end: ${checkpoint.format} has none; give --tokenizer tokenizer.json`,
   );

@@ -6,7 +6,11 @@
 
 import type { TensorSource } from "../../graph/tensor_source.ts";
 import { createTextCodec, type TextCodec } from "../text/text_codec.ts";
-import { ggufTokenizer } from "../text/gguf_tokenizer.ts";
+import {
+  describeGgufTokenizer,
+  ggufTokenizer,
+  type TokenizerDescription,
+} from "../text/gguf_tokenizer.ts";
 import { huggingFaceTokenizer } from "../text/huggingface_tokenizer.ts";
 import { llama2cTokenizer } from "../text/llama2c_tokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -39,6 +43,11 @@ export interface Checkpoint {
   readonly metadata: ReadonlyMap<string, string | number | boolean>;
   /** Tokenizer and chat template; read on first call, then the same. */
   text(): Promise<TextCodec>;
+  /**
+   * The tokenizer as Hugging Face's files, for formats that hold it otherwise; undefined where it has
+   * no such form.
+   */
+  describeTokenizer?(): TokenizerDescription | undefined;
 }
 
 const MAX_JSON_BYTES = 64 << 20;
@@ -118,6 +127,7 @@ async function openGgufCheckpoint(
         template: typeof template === "string" ? template : undefined,
       });
     }),
+    describeTokenizer: () => describeGgufTokenizer(gguf.metadata, file.name),
   };
 }
 

@@ -65,19 +65,8 @@ const PRE_RULES: ReadonlyMap<string, PreRule> = new Map([
   }],
 ]);
 
-/**
- * The tokenizer in the metadata.
- *
- * @param metadata Metadata of a GGUF file.
- * @param fileName For messages.
- * @throws {RangeError} If the tokenizer's model or its rule `pre` is not supported.
- * @throws {TypeError} If a key it needs is absent or of the wrong kind.
- */
-export async function ggufTokenizer(
-  metadata: ReadonlyMap<string, GgufValue>,
-  fileName: string,
-): Promise<Tokenizer> {
-  const where = `${fileName}'s metadata`;
+/** What every kind of tokenizer in the metadata has. */
+function common(metadata: ReadonlyMap<string, GgufValue>, where: string) {
   const tokens = strings(metadata, "tokenizer.ggml.tokens", where);
   const types = metadata.get("tokenizer.ggml.token_type");
   const kinds = types instanceof Int32Array || types instanceof Uint32Array
@@ -107,10 +96,72 @@ export async function ggufTokenizer(
   };
   const bosId = id("tokenizer.ggml.bos_token_id");
   const eosId = id("tokenizer.ggml.eos_token_id");
+  return { tokens, kinds, flag, bosId, eosId };
+}
 
+/** A tokenizer as Hugging Face's two files describe it. */
+export interface TokenizerDescription {
+  /** `tokenizer.json`. */
+  readonly tokenizer: Readonly<Record<string, unknown>>;
+  /** `tokenizer_config.json`. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The tokenizer in the metadata as Hugging Face's files, where it is a byte-level BPE; undefined for
+ * the others, which have no such form here.
+ *
+ * @throws {RangeError} If its rule `pre` is not supported.
+ * @throws {TypeError} If a key it needs is absent or of the wrong kind.
+ */
+export function describeGgufTokenizer(
+  metadata: ReadonlyMap<string, GgufValue>,
+  fileName: string,
+): TokenizerDescription | undefined {
+  if (metadata.get("tokenizer.ggml.model") !== "gpt2") return undefined;
+  const where = `${fileName}'s metadata`;
+  const { tokens, kinds, flag, bosId, eosId } = common(metadata, where);
+  const pre = metadata.get("tokenizer.ggml.pre");
+  const rule = PRE_RULES.get(pre as string);
+  if (!rule) {
+    throw new RangeError(
+      `Cannot read ${where} as tokenizer.ggml.pre must be one of ${
+        [...PRE_RULES.keys()].join(", ")
+      }: ${oneLine(String(pre ?? "none"))}`,
+    );
+  }
+  const tokenizer = byteLevelJson({
+    tokens,
+    kinds,
+    rule,
+    merges: strings(metadata, "tokenizer.ggml.merges", where),
+    before: flag("tokenizer.ggml.add_bos_token", rule.addBos) ? bosId : undefined,
+    after: flag("tokenizer.ggml.add_eos_token", false) ? eosId : undefined,
+  }, where);
+  const config = {
+    bos_token: bosId === undefined ? null : tokens[bosId],
+    eos_token: eosId === undefined ? null : tokens[eosId],
+  };
+  return { tokenizer, config };
+}
+
+/**
+ * The tokenizer in the metadata.
+ *
+ * @param metadata Metadata of a GGUF file.
+ * @param fileName For messages.
+ * @throws {RangeError} If the tokenizer's model or its rule `pre` is not supported.
+ * @throws {TypeError} If a key it needs is absent or of the wrong kind.
+ */
+export async function ggufTokenizer(
+  metadata: ReadonlyMap<string, GgufValue>,
+  fileName: string,
+): Promise<Tokenizer> {
+  const where = `${fileName}'s metadata`;
   const model = metadata.get("tokenizer.ggml.model");
   switch (model) {
     case "llama": {
+      const { tokens, kinds, flag, bosId, eosId } = common(metadata, where);
       const scores = metadata.get("tokenizer.ggml.scores");
       if (!(scores instanceof Float32Array)) {
         throw new TypeError(
@@ -132,27 +183,8 @@ export async function ggufTokenizer(
       });
     }
     case "gpt2": {
-      const pre = metadata.get("tokenizer.ggml.pre");
-      const rule = PRE_RULES.get(pre as string);
-      if (!rule) {
-        throw new RangeError(
-          `Cannot read ${where} as tokenizer.ggml.pre must be one of ${
-            [...PRE_RULES.keys()].join(", ")
-          }: ${oneLine(String(pre ?? "none"))}`,
-        );
-      }
-      const json = byteLevelJson({
-        tokens,
-        kinds,
-        rule,
-        merges: strings(metadata, "tokenizer.ggml.merges", where),
-        before: flag("tokenizer.ggml.add_bos_token", rule.addBos) ? bosId : undefined,
-        after: flag("tokenizer.ggml.add_eos_token", false) ? eosId : undefined,
-      }, where);
-      return await huggingFaceTokenizer(json, {
-        bos_token: bosId === undefined ? null : tokens[bosId],
-        eos_token: eosId === undefined ? null : tokens[eosId],
-      }, where);
+      const { tokenizer, config } = describeGgufTokenizer(metadata, fileName)!;
+      return await huggingFaceTokenizer(tokenizer, config, where);
     }
     default:
       throw new RangeError(
@@ -183,7 +215,15 @@ function byteLevelJson(parts: ByteLevelParts, where: string): JsonObject {
     vocab[content] ??= id;
     const special = kinds[id] === PIECE.control || kinds[id] === PIECE.unknown;
     if (content !== "" && (special || kinds[id] === PIECE.userDefined)) {
-      added.push({ id, content, special, normalized: false, lstrip: false, rstrip: false });
+      added.push({
+        id,
+        content,
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: false,
+        special,
+      });
     }
   });
   const pairs = merges.map((merge) => {
@@ -221,7 +261,7 @@ function byteLevelJson(parts: ByteLevelParts, where: string): JsonObject {
       pair: single,
       special_tokens: Object.fromEntries(names.map((name) => [name, { id: name }])),
     },
-    decoder: { type: "ByteLevel" },
+    decoder: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
     model: {
       type: "BPE",
       unk_token: null,

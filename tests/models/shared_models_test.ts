@@ -141,3 +141,23 @@ sharedTest(
     assert.equal(codec.decode([1, ...ids]), sentence);
   },
 );
+
+sharedTest(
+  "describeTokenizer() writes files that give the ids of SmolLM2's GGUF",
+  [SMOLLM2, VICUNA],
+  async (path, vicuna) => {
+    using opened = await openCheckpointFiles(path);
+    const checkpoint = await openCheckpoint(opened.files);
+    const { tokenizer, config } = checkpoint.describeTokenizer!()!;
+    const read = await huggingFaceTokenizer(JSON.parse(JSON.stringify(tokenizer)), config);
+    const { tokenizer: own } = await checkpoint.text();
+    const lines = (await Deno.readTextFile(vicuna)).split("\n").filter((line) => line !== "");
+    for (const line of lines.slice(0, 10)) {
+      for (const text of (JSON.parse(line) as { responses: string[] }).responses) {
+        const options = { addSpecialTokens: true };
+        assert.deepEqual(read.encode(text, options), own.encode(text, options));
+      }
+    }
+    assert.equal(read.eosId, own.eosId);
+  },
+);
