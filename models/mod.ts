@@ -47,6 +47,7 @@ export * from "./programs/likelihood.ts";
 export * from "./programs/optimizer.ts";
 export * from "./remote/openai_sampler.ts";
 export * from "./sequences.ts";
+export type { TokenizerDescription } from "./text/gguf_tokenizer.ts";
 export * from "./text/text_codec.ts";
 export * from "./text/tokenizer.ts";
 export * from "./training/fit.ts";
