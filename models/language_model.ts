@@ -58,7 +58,7 @@ export interface LanguageModelOptions {
   } | {
     readonly kind: "all";
   };
-  /** Tokens (rows × longest) of one scoring or training run; 2048 when not given. */
+  /** Tokens (rows × longest) of one scoring or training run; 1024 when not given. */
   readonly tokensPerBatch?: number;
   /**
    * Most memory for the logits of one scoring or training run, in bytes; 512 MiB when not given. The
@@ -116,7 +116,7 @@ export class LanguageModel {
     this.template = fields.template;
     this.#weights = fields.weights;
     this.trainable = options.trainable ?? { kind: "none" };
-    this.tokensPerBatch = options.tokensPerBatch ?? 2048;
+    this.tokensPerBatch = options.tokensPerBatch ?? 1024;
     const logitsBytes = 4 * this.tokensPerBatch * fields.config.vocabSize;
     const parts = Math.ceil(logitsBytes / (options.logitsBytes ?? 2 ** 29));
     this.vocabularyChunks = Math.min(parts, fields.config.vocabSize);

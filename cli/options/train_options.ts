@@ -196,7 +196,7 @@ export const trainOptions = {
   tokensPerBatch: {
     type: "integer",
     min: 1,
-    default: 2048,
+    default: 1024,
     group: "Training",
     help: "tokens computed at once; a step accumulates over as many parts as it needs",
   },
