@@ -145,7 +145,7 @@ const trainer = lmTrainer(model, {
   learningRate: 3e-3,
   schedule: "cosine",
   warmupRatio: 0.03,
-  epochs: Number(Deno.env.get("EPOCHS") ?? 3),
+  epochs: 2,
   batchSize: 96,
   maxLength: 160,
   checkpointEvery: 100,
