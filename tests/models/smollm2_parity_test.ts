@@ -5,7 +5,14 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { createOnnxBackend } from "../../backends/onnx/mod.ts";
 import { openCheckpointFiles } from "../../cli/file_source.ts";
-import { LanguageModel, type LocalPolicy, openCheckpoint } from "../../models/mod.ts";
+import { discardingJournal, type StepMetrics } from "../../core/mod.ts";
+import {
+  LanguageModel,
+  lmTrainer,
+  type LocalPolicy,
+  openCheckpoint,
+  TRAINING_DEFAULTS,
+} from "../../models/mod.ts";
 import { sharedPath, skipReason } from "../_shared.ts";
 import { storedNumbers } from "./_tiny_llama.ts";
 import { sum } from "./_tiny_model.ts";
@@ -19,6 +26,9 @@ const LOG_PROB_TOLERANCE = 2e-3;
 const NEAR_TIE = 1e-4;
 /** Nats, of figures with six decimals. */
 const STORIES_TOLERANCE = 5e-5;
+
+/** Nats; the previous log-probabilities come from the same forward pass. */
+const START_TOLERANCE = 1e-5;
 
 const SMOLLM2 = "models/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf";
 const VICUNA = "data/pairwise/gpt4_vicuna_8x8.jsonl";
@@ -85,7 +95,10 @@ function modelTest(
       try {
         using opened = await openCheckpointFiles(paths[0]!);
         const checkpoint = await openCheckpoint(opened.files);
-        const model = await LanguageModel.load(checkpoint, backend, { template });
+        // A new adapter adds zeros, so all else is the base's.
+        const lora = { rank: 4, alpha: 4, targets: ["q_proj", "v_proj"] } as const;
+        const trainable = { kind: "lora", lora } as const;
+        const model = await LanguageModel.load(checkpoint, backend, { template, trainable });
         await body(await model.policy(), t, paths);
       } finally {
         await backend.dispose();
@@ -198,6 +211,31 @@ modelTest(
         `${tokens} tokens of ${greedy.length} prompts identical; ` +
           `near-ties decided otherwise: ${ties.join("; ") || "none"}`,
       );
+    });
+
+    await t.step("lmTrainer() starts at log-ratios of 0 on long responses", async () => {
+      const [a, b, c] = pairs.map(({ question_id, token_ids }) => ({
+        prompt: {
+          id: `${question_id}`,
+          content: questions.find((row) => row.question_id === question_id)!.prompt,
+        },
+        response: { text: "", tokenIds: token_ids },
+        weight: 0.5,
+      }));
+      const train = [[a!, b!], [b!, c!]].map(([chosen, rejected]) => ({
+        prompt: chosen!.prompt,
+        responses: [{ ...chosen!, target: 5 }, { ...rejected!, target: -5 }],
+      }));
+      const options = { ...TRAINING_DEFAULTS, batchSize: 2, epochs: 1 };
+      const task = { previousPolicy: policy, referencePolicy: policy, groups: train, iteration: 1 };
+      const steps = lmTrainer(model, options).train(task, { journal: discardingJournal() });
+      const { value } = await steps.next();
+      await steps.return(policy);
+      const metrics = value as StepMetrics;
+      const [chosen, rejected] = [metrics["log_ratios/chosen"]!, metrics["log_ratios/rejected"]!];
+      assert.ok(Math.abs(chosen) <= START_TOLERANCE, `${chosen}`);
+      assert.ok(Math.abs(rejected) <= START_TOLERANCE, `${rejected}`);
+      report(`log-ratios before the first step ${chosen} and ${rejected} nats`);
     });
   },
 );
