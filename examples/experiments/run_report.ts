@@ -3,16 +3,18 @@
  * What a run of `sppo train` did to the answers on its held-out prompts, as Markdown tables.
  *
  *     deno run --allow-read --allow-ffi --allow-env --allow-sys \
- *       examples/experiments/run_report.ts RUN_DIR MODEL [--styles]
+ *       examples/experiments/run_report.ts RUN_DIR MODEL [--styles] [--scored N]
  *
  * Per iteration: win rates as the run recorded them; mean length; per-token log-likelihood of the
  * answers under the start (π_0) and under the policy that gave them; share of repeated 4-grams. With
  * `--styles`, for runs with the judge of styles.ts: shares of the styles, and the policy's
- * exploitability over them, per prompt and then averaged.
+ * exploitability over them, per prompt and then averaged. `--scored` scores the first N prompts'
+ * answers only.
  *
  * @module
  */
 
+import { parseArgs } from "node:util";
 import { createOnnxBackend } from "../../backends/onnx/mod.ts";
 import { openCheckpointFiles } from "../../cli/file_source.ts";
 import { countWords, meanExploitability, type Prompt, type Response } from "../../core/mod.ts";
@@ -36,13 +38,18 @@ interface WinRate {
 }
 
 interface Evaluation {
-  readonly against?: { readonly previous?: WinRate; readonly reference?: WinRate };
+  readonly against_start?: WinRate;
+  readonly against_previous?: WinRate;
 }
 
-const [run, modelPath, flag] = Deno.args;
-const withStyles = flag === "--styles";
+const { values: flags, positionals: [run, modelPath] } = parseArgs({
+  options: { styles: { type: "boolean", default: false }, scored: { type: "string" } },
+  allowPositionals: true,
+});
+const withStyles = flags.styles;
+const scored = flags.scored === undefined ? Infinity : Number(flags.scored);
 if (run === undefined || modelPath === undefined) {
-  console.error("Usage: run_report.ts RUN_DIR MODEL [--styles]");
+  console.error("Usage: run_report.ts RUN_DIR MODEL [--styles] [--scored N]");
   Deno.exit(2);
 }
 
@@ -86,25 +93,25 @@ for (let iteration = 0;; iteration++) {
     await Deno.readTextFile(`${run}/iteration-${iteration}/evaluation.json`),
   ) as Evaluation;
   const responses = held.flatMap((one) => one.responses);
-  const tokens = responses.reduce((sum, { token_ids }) => sum + token_ids.length, 0);
-  const own = responses.reduce((sum, { log_prob }) => sum + log_prob, 0) / tokens;
+  const scoredHeld = held.slice(0, scored);
+  const scoredResponses = scoredHeld.flatMap((one) => one.responses);
+  const tokens = scoredResponses.reduce((sum, { token_ids }) => sum + token_ids.length, 0);
+  const own = scoredResponses.reduce((sum, { log_prob }) => sum + log_prob, 0) / tokens;
   let underStart = 0;
-  const groups = held.map(({ prompt_id, prompt, responses }) => ({
+  const groups = scoredHeld.map(({ prompt_id, prompt, responses }) => ({
     prompt: { id: prompt_id, content: prompt },
     responses: responses.map(({ text, token_ids }): Response => ({ text, tokenIds: token_ids })),
   }));
-  for await (const scored of start.logProbs(groups)) {
-    for (const logProbs of scored) underStart += logProbs.reduce((sum, value) => sum + value, 0);
+  for await (const group of start.logProbs(groups)) {
+    for (const logProbs of group) underStart += logProbs.reduce((sum, value) => sum + value, 0);
   }
   const percent = (rate: WinRate | undefined) =>
     rate === undefined
       ? ""
       : `${(100 * rate.win_rate).toFixed(1)} ± ${(100 * rate.standard_error).toFixed(1)}`;
   rows.push(
-    `| ${iteration} | ${
-      percent(evaluation.against?.reference ?? evaluation.against?.previous)
-    } | ` +
-      `${percent(evaluation.against?.previous)} | ` +
+    `| ${iteration} | ${percent(evaluation.against_start)} | ` +
+      `${percent(evaluation.against_previous)} | ` +
       `${mean(responses.map(({ text }) => countWords(text))).toFixed(1)} | ` +
       `${
         (100 * mean(responses.map(({ finish_reason }) => finish_reason === "stop" ? 1 : 0)))
