@@ -159,7 +159,10 @@ export function textTable(head: readonly string[], rows: readonly (readonly stri
     .join("\n");
 }
 
-/** Largest resident memory of this process so far, in bytes. */
+/**
+ * Largest resident memory of this process so far, in bytes. (Linux counts the peak of the program that
+ * started this one, where that was larger; what tells them apart, /proc, needs all permissions.)
+ */
 export function peakMemory(): number {
   return process.resourceUsage().maxRSS * 1024;
 }

@@ -51,7 +51,7 @@ Deno.test("sppo train leaves the files that docs/cli.md lists", async () => {
     const rows = stdout.split("\n");
     assert.match(rows[0]!, /^iteration +wins\/previous +wins\/start +words +trained +loss +time$/);
     assert.match(rows[4]!, /^ +2 +\d+\.\d % ± \d+\.\d +\d+\.\d % ± \d+\.\d /);
-    assert.match(stdout, /Peak memory \d+ MiB/);
+    assert.match(stdout, /Peak memory [\d.]+ [MG]iB/);
 
     const files = await filesBelow(`${cwd}/run`, ["journal", LOCK_FILE]);
     assert.deepEqual([...files.keys()], [
