@@ -5,4 +5,4 @@
  * @module
  */
 
-export { createOnnxBackend, type CreateOnnxBackendOptions } from "./backend.ts";
+export { createOnnxBackend, type CreateOnnxBackendOptions } from "./native/backend.ts";

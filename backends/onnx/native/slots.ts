@@ -5,10 +5,10 @@
  */
 
 import { type Api, cString, type Pointer } from "./api.ts";
-import type { Port } from "./emit.ts";
-import { elementTypes } from "./graph_emitter.ts";
+import type { Port } from "../emit.ts";
+import { elementTypes } from "../graph_emitter.ts";
 import { allocate, type Block, floats, integers } from "./memory.ts";
-import { ElementType } from "./proto.ts";
+import { ElementType } from "../proto.ts";
 import { type Environment, tensorOver } from "./session.ts";
 
 /** Native objects of one binding; they hold none of our memory. */

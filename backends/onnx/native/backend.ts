@@ -12,13 +12,13 @@ import type {
   Executable,
   Store,
   StoreEntry,
-} from "../../graph/backend.ts";
-import type { Program } from "../../graph/program.ts";
+} from "../../../graph/backend.ts";
+import type { Program } from "../../../graph/program.ts";
 import { openApi } from "./api.ts";
 import { compileProgram, type OnnxExecutable } from "./executable.ts";
 import { closeEnvironment, type Environment, openEnvironment } from "./session.ts";
 import { createStore } from "./store.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "../../../graph/turns.ts";
 
 /** Options of {@linkcode createOnnxBackend}. */
 export interface CreateOnnxBackendOptions {

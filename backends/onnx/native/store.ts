@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { CreateStoreOptions, Store, StoreEntry } from "../../graph/backend.ts";
-import { decodeTensor, type TensorSource } from "../../graph/tensor_source.ts";
+import type { CreateStoreOptions, Store, StoreEntry } from "../../../graph/backend.ts";
+import { decodeTensor, type TensorSource } from "../../../graph/tensor_source.ts";
 import { allocate, type Block, floats } from "./memory.ts";
-import type { Turns } from "./turns.ts";
+import type { Turns } from "../../../graph/turns.ts";
 
 /** A stored tensor. Its block changes when an update is written beside the old value. */
 export interface StoredTensor {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ONNXRUNTIME_PACKAGE, ONNXRUNTIME_VERSION } from "./_deps.ts";
+import { ONNXRUNTIME_PACKAGE, ONNXRUNTIME_VERSION } from "../_deps.ts";
 
 /** Name by which the loader knows the library, by platform. Linux on x86-64 is the tested one. */
 const libraryNames: Readonly<Record<string, string>> = {

@@ -4,18 +4,18 @@
  * @module
  */
 
-import type { BoundExecutable, CompileOptions, Executable, Store } from "../../graph/backend.ts";
-import { formatShape } from "../../graph/dim.ts";
-import type { Program } from "../../graph/program.ts";
+import type { BoundExecutable, CompileOptions, Executable, Store } from "../../../graph/backend.ts";
+import { formatShape } from "../../../graph/dim.ts";
+import type { Program } from "../../../graph/program.ts";
 import type { Pointer } from "./api.ts";
 import { BoundRun } from "./bound_run.ts";
-import { type ConstantPort, emitProgram, type EmittedModel } from "./emit.ts";
+import { type ConstantPort, emitProgram, type EmittedModel } from "../emit.ts";
 import type { Block } from "./memory.ts";
-import { ElementType } from "./proto.ts";
+import { ElementType } from "../proto.ts";
 import { createSession, type Environment, type SessionConstant, tensorOver } from "./session.ts";
 import { BindingHandles } from "./slots.ts";
 import { OnnxStore, type StoredTensor } from "./store.ts";
-import type { Turns } from "./turns.ts";
+import type { Turns } from "../../../graph/turns.ts";
 
 /** Store of a scope, of this backend. */
 function storeOf(

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ONNXRUNTIME_VERSION } from "./_deps.ts";
+import { ONNXRUNTIME_VERSION } from "../_deps.ts";
 import { type Library, openLibrary } from "./library.ts";
 import { openPlatform } from "./platform.ts";
 

@@ -6,7 +6,7 @@
 
 import { type Api, cString, type Pointer } from "./api.ts";
 import type { Block } from "./memory.ts";
-import type { ElementType } from "./proto.ts";
+import type { ElementType } from "../proto.ts";
 
 /** What sessions of one backend share. */
 export interface Environment {

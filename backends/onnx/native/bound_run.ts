@@ -5,24 +5,24 @@
  * @module
  */
 
-import type { BoundExecutable, HostTensor, RunOptions } from "../../graph/backend.ts";
-import { bindSizes } from "../../graph/bind_sizes.ts";
+import type { BoundExecutable, HostTensor, RunOptions } from "../../../graph/backend.ts";
+import { bindSizes } from "../../../graph/bind_sizes.ts";
 import {
   elementCount,
   evaluateDim,
   evaluateShape,
   type Shape,
   type Sizes,
-} from "../../graph/dim.ts";
-import type { Program } from "../../graph/program.ts";
+} from "../../../graph/dim.ts";
+import type { Program } from "../../../graph/program.ts";
 import type { Pointer } from "./api.ts";
-import type { EmittedModel } from "./emit.ts";
+import type { EmittedModel } from "../emit.ts";
 import { allocate, floats } from "./memory.ts";
 import type { Environment } from "./session.ts";
-import { checkPasts, matchStored, type PastInput, pastInputs } from "./sizes.ts";
+import { checkPasts, matchStored, type PastInput, pastInputs } from "../sizes.ts";
 import { type BindingHandles, HostSlot, Slot } from "./slots.ts";
 import { checkAlive, type StoredTensor } from "./store.ts";
-import type { Turns } from "./turns.ts";
+import type { Turns } from "../../../graph/turns.ts";
 
 /** What a bound run is made of. */
 export interface BoundRunParts {
