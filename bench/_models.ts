@@ -10,8 +10,8 @@ import { type Backend, fromFloat32 } from "../graph/mod.ts";
 import {
   type Checkpoint,
   createTextCodec,
-  type LlamaConfig,
-  llamaTensors,
+  type DecoderConfig,
+  decoderTensors,
   type Tokenizer,
 } from "../models/mod.ts";
 
@@ -19,7 +19,7 @@ import {
 const THREADS = 2;
 
 /** The size of the embedded policy: 1.3 million weights. */
-export const EMBEDDED_SIZE: LlamaConfig = {
+export const EMBEDDED_SIZE: DecoderConfig = {
   architecture: "llama",
   vocabSize: 1536,
   hiddenSize: 128,
@@ -28,8 +28,8 @@ export const EMBEDDED_SIZE: LlamaConfig = {
   heads: 4,
   kvHeads: 2,
   headDim: 32,
-  rmsNormEps: 1e-5,
-  ropeTheta: 10_000,
+  normEps: 1e-5,
+  positions: { kind: "rotary", theta: 10_000 },
   maxPositions: 256,
   tieWordEmbeddings: true,
   eosTokenIds: [0],
@@ -54,8 +54,8 @@ export function randomValues(name: string, length: number, deviation: number): F
 }
 
 /** A Llama with random weights. */
-export function randomLlama(config: LlamaConfig): Checkpoint {
-  const tensors = llamaTensors(config).map(({ name, shape }) => {
+export function randomLlama(config: DecoderConfig): Checkpoint {
+  const tensors = decoderTensors(config).map(({ name, shape }) => {
     const length = shape.reduce((a, b) => a * b, 1);
     const values = shape.length === 1
       ? new Float32Array(length).fill(1)

@@ -5,7 +5,7 @@
  */
 
 import type { Prompt } from "../core/policy.ts";
-import type { LlamaConfig } from "../models/checkpoints/config.ts";
+import type { DecoderConfig } from "../models/architectures/mod.ts";
 import type { LanguageModel } from "../models/language_model.ts";
 import type { LocalPolicy } from "../models/local_policy.ts";
 import { loadAdapter, type LoadedAdapter } from "../models/policy_files.ts";
@@ -53,7 +53,7 @@ export async function loadPolicy(
 }
 
 /** Reads a PEFT adapter for a model. */
-async function openAdapter(path: string, config: LlamaConfig): Promise<LoadedAdapter> {
+async function openAdapter(path: string, config: DecoderConfig): Promise<LoadedAdapter> {
   try {
     using open = await openCheckpointFiles(path);
     return await loadAdapter(open.files, config);

@@ -16,13 +16,13 @@ import type {
 } from "../graph/mod.ts";
 import {
   ADAPTER,
-  llamaTensors,
+  type DecoderConfig,
+  decoderTensors,
   loraScale,
   type LoraShape,
   loraTensors,
   WEIGHTS,
-} from "./architectures/llama.ts";
-import type { LlamaConfig } from "./checkpoints/config.ts";
+} from "./architectures/mod.ts";
 import type { Checkpoint } from "./checkpoints/open.ts";
 import { type ContentHash, contentHash, hashText } from "./content_hash.ts";
 import { DecoderPool } from "./generation/decoder_pool.ts";
@@ -79,7 +79,7 @@ export interface LanguageModelOptions {
 /** One checkpoint on one backend. */
 export class LanguageModel {
   /** Sizes and constants of the checkpoint. */
-  readonly config: LlamaConfig;
+  readonly config: DecoderConfig;
   /** Text to tokens and back. */
   readonly text: TextCodec;
   /** Where it runs. */
@@ -100,7 +100,7 @@ export class LanguageModel {
 
   private constructor(
     fields: {
-      config: LlamaConfig;
+      config: DecoderConfig;
       text: TextCodec;
       backend: Backend;
       weights: Store;
@@ -150,7 +150,7 @@ export class LanguageModel {
       );
     }
     const hashes: ContentHash[] = [];
-    const entries = llamaTensors(config).map(({ name }): TensorSource => {
+    const entries = decoderTensors(config).map(({ name }): TensorSource => {
       const source = checkpoint.tensors.get(name)!;
       const hash = contentHash();
       hashes.push(hash);
@@ -218,7 +218,7 @@ export class LanguageModel {
       case "lora":
         return { scope: ADAPTER, tensors: loraTensors(this.config, this.trainable.lora) };
       case "all":
-        return { scope: WEIGHTS, tensors: llamaTensors(this.config) };
+        return { scope: WEIGHTS, tensors: decoderTensors(this.config) };
       case "none":
         throw new TypeError(
           "Cannot train the model as it must be loaded with trainable tensors: none",

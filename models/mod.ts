@@ -30,9 +30,12 @@ export type {
   TrainingTask,
   TrainOptions,
 } from "../core/mod.ts";
-export * from "./architectures/llama.ts";
+export * from "./architectures/mod.ts";
 export * from "./checkpoints/byte_source.ts";
-export * from "./checkpoints/config.ts";
+export type { Gguf, GgufList, GgufValue } from "./checkpoints/gguf.ts";
+export type { GgufStrings } from "./checkpoints/gguf_strings.ts";
+export * from "./checkpoints/gguf_config.ts";
+export * from "./checkpoints/huggingface_config.ts";
 export * from "./checkpoints/open.ts";
 export * from "./checkpoints/peft.ts";
 export * from "./checkpoints/safetensors.ts";

@@ -6,7 +6,7 @@
 
 import { randomStream } from "../core/mod.ts";
 import type { Backend, Store } from "../graph/mod.ts";
-import type { NamedShape } from "./architectures/llama.ts";
+import type { NamedShape } from "./architectures/mod.ts";
 
 /**
  * A new adapter: A uniform in ±1/√inputs (PEFT's Kaiming initialisation) from a seed, and B = 0, so

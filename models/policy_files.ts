@@ -6,9 +6,13 @@
 
 import type { Store } from "../graph/mod.ts";
 import { readAsFloat32 } from "../graph/mod.ts";
-import { LINEAR_LAYERS, type LinearLayer, type LoraShape } from "./architectures/llama.ts";
+import {
+  type DecoderConfig,
+  LINEAR_LAYERS,
+  type LinearLayer,
+  type LoraShape,
+} from "./architectures/mod.ts";
 import type { ByteSource } from "./checkpoints/byte_source.ts";
-import type { LlamaConfig } from "./checkpoints/config.ts";
 import { type Adapter, checkAdapterFits, readAdapter, writeAdapter } from "./checkpoints/peft.ts";
 import type { FloatTensor } from "./checkpoints/safetensors.ts";
 import { writeCheckpoint } from "./checkpoints/write.ts";
@@ -40,7 +44,7 @@ export async function adapterFiles(
 
 /** A Hugging Face checkpoint's files. */
 export async function checkpointFiles(
-  config: LlamaConfig,
+  config: DecoderConfig,
   trained: Store,
 ): Promise<Record<string, Uint8Array>> {
   return writeCheckpoint(config, await readStore(trained));
@@ -57,7 +61,7 @@ export interface LoadedAdapter {
 }
 
 /** The layers an adapter is on. @throws {RangeError} When some blocks of the model lack one. */
-function targetsOf({ tensors }: Adapter, config: LlamaConfig): LinearLayer[] {
+function targetsOf({ tensors }: Adapter, config: DecoderConfig): LinearLayer[] {
   const targets = LINEAR_LAYERS.filter((target) =>
     [...tensors.keys()].some((name) => name.endsWith(`.${target}.lora_A.weight`))
   );
@@ -78,7 +82,7 @@ function targetsOf({ tensors }: Adapter, config: LlamaConfig): LinearLayer[] {
  */
 export async function loadAdapter(
   files: Readonly<Record<string, ByteSource>>,
-  config: LlamaConfig,
+  config: DecoderConfig,
 ): Promise<LoadedAdapter> {
   const adapter = await readAdapter(files);
   checkAdapterFits(new Map([...adapter.tensors].map(([name, { shape }]) => [name, shape])), config);

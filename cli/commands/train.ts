@@ -6,7 +6,7 @@
 
 import { selfPlay, type SelfPlayOptions } from "../../core/self_play.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
-import { LINEAR_LAYERS, type LinearLayer } from "../../models/architectures/llama.ts";
+import { LINEAR_LAYERS, type LinearLayer } from "../../models/architectures/mod.ts";
 import type { LanguageModel, LanguageModelOptions } from "../../models/language_model.ts";
 import type { LocalPolicy } from "../../models/local_policy.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";

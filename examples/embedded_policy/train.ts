@@ -17,10 +17,10 @@ import { normal, randomStream, type TrainingGroup } from "../../core/mod.ts";
 import {
   bytesSource,
   type Checkpoint,
+  type DecoderConfig,
+  decoderTensors,
   type FloatTensor,
   LanguageModel,
-  type LlamaConfig,
-  llamaTensors,
   lmTrainer,
   openCheckpoint,
   OPTIMIZERS,
@@ -38,7 +38,7 @@ const TEMPLATE = "{% for message in messages %}" +
   "{{ raise_exception('This model has no ' + message.role + ' turns') }}{% endif %}" +
   "{{ '<|' + message.role + '|>' + message.content + '<|end|>' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
-const CONFIG: LlamaConfig = {
+const CONFIG: DecoderConfig = {
   architecture: "llama",
   vocabSize: VOCAB_SIZE,
   hiddenSize: 128,
@@ -47,8 +47,8 @@ const CONFIG: LlamaConfig = {
   heads: 4,
   kvHeads: 2,
   headDim: 32,
-  rmsNormEps: 1e-5,
-  ropeTheta: 10_000,
+  normEps: 1e-5,
+  positions: { kind: "rotary", theta: 10_000 },
   maxPositions: 256,
   tieWordEmbeddings: true,
   eosTokenIds: [0],
@@ -62,7 +62,7 @@ interface Answers {
 /** GPT-2's initialisation: normal of 0.02, layers that add to the residual stream divided by √2L. */
 function initialTensors(): Map<string, FloatTensor> {
   const tensors = new Map<string, FloatTensor>();
-  for (const { name, shape } of llamaTensors(CONFIG)) {
+  for (const { name, shape } of decoderTensors(CONFIG)) {
     const random = randomStream(0, name);
     const residual = /(o_proj|down_proj)\.weight$/.test(name);
     const deviation = 0.02 / (residual ? Math.sqrt(2 * CONFIG.layers) : 1);

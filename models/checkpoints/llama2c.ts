@@ -8,9 +8,9 @@
  */
 
 import type { TensorSource } from "../../graph/tensor_source.ts";
+import { checkConfig, type DecoderConfig, linearShapes } from "../architectures/mod.ts";
 import type { ByteSource, ReadOptions } from "./byte_source.ts";
-import { checkConfig, type LlamaConfig } from "./config.ts";
-import { halfSplitRows, linearShapes } from "./names.ts";
+import { halfSplitRows } from "./names.ts";
 import { elementCount, rangedTensor } from "./ranged_tensor.ts";
 
 const HEADER_BYTES = 28;
@@ -19,7 +19,7 @@ const LATER_MAGIC = 0x616b3432;
 
 /** A llama2.c checkpoint. */
 export interface Llama2c {
-  readonly config: LlamaConfig;
+  readonly config: DecoderConfig;
   /** Tensors under Hugging Face's names and row order. */
   readonly tensors: ReadonlyMap<string, TensorSource>;
 }
@@ -58,8 +58,8 @@ export async function openLlama2c(file: ByteSource, options: ReadOptions = {}): 
     heads,
     kvHeads,
     headDim: hiddenSize / heads,
-    rmsNormEps: 1e-5,
-    ropeTheta: 10_000,
+    normEps: 1e-5,
+    positions: { kind: "rotary", theta: 10_000 },
     maxPositions,
     tieWordEmbeddings: signedVocab > 0,
     bosTokenId: 1,

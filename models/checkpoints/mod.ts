@@ -5,9 +5,10 @@
  */
 
 export * from "./byte_source.ts";
-export * from "./config.ts";
+export * from "./gguf_config.ts";
 export { type Gguf, type GgufList, type GgufValue, openGguf } from "./gguf.ts";
 export type { GgufStrings } from "./gguf_strings.ts";
+export * from "./huggingface_config.ts";
 export * from "./names.ts";
 export * from "./open.ts";
 export * from "./peft.ts";

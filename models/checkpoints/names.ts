@@ -1,5 +1,5 @@
 /**
- * One set of names, shapes and row orders for a Llama's tensors: those of Hugging Face.
+ * One set of names and row orders for the tensors of a decoder: those of Hugging Face.
  *
  * Rotary embeddings come in two conventions. Hugging Face rotates the halves of a head against each
  * other (element i with i + d/2); Meta's original, llama2.c and llama.cpp rotate neighbours (2i with
@@ -11,42 +11,6 @@
 
 import { encodedByteLength } from "../../graph/encodings.ts";
 import { checkByteRange, type TensorSource } from "../../graph/tensor_source.ts";
-import type { LlamaConfig } from "./config.ts";
-
-/** The seven linear layers of a block, by their names within it, with their [out, in] sizes. */
-export function linearShapes(
-  config: LlamaConfig,
-): ReadonlyMap<string, readonly [number, number]> {
-  const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config;
-  return new Map([
-    ["self_attn.q_proj", [heads * headDim, hiddenSize]],
-    ["self_attn.k_proj", [kvHeads * headDim, hiddenSize]],
-    ["self_attn.v_proj", [kvHeads * headDim, hiddenSize]],
-    ["self_attn.o_proj", [hiddenSize, heads * headDim]],
-    ["mlp.gate_proj", [intermediateSize, hiddenSize]],
-    ["mlp.up_proj", [intermediateSize, hiddenSize]],
-    ["mlp.down_proj", [hiddenSize, intermediateSize]],
-  ]);
-}
-
-/**
- * Every tensor that a configuration calls for, with its shape. A model with tied embeddings has no
- * `lm_head.weight`.
- */
-export function requiredTensors(config: LlamaConfig): ReadonlyMap<string, readonly number[]> {
-  const { vocabSize, hiddenSize } = config;
-  const shapes = new Map<string, readonly number[]>();
-  shapes.set("model.embed_tokens.weight", [vocabSize, hiddenSize]);
-  for (let layer = 0; layer < config.layers; layer++) {
-    const block = `model.layers.${layer}`;
-    shapes.set(`${block}.input_layernorm.weight`, [hiddenSize]);
-    shapes.set(`${block}.post_attention_layernorm.weight`, [hiddenSize]);
-    for (const [name, shape] of linearShapes(config)) shapes.set(`${block}.${name}.weight`, shape);
-  }
-  shapes.set("model.norm.weight", [hiddenSize]);
-  if (!config.tieWordEmbeddings) shapes.set("lm_head.weight", [vocabSize, hiddenSize]);
-  return shapes;
-}
 
 const GGUF_NAMES: ReadonlyMap<string, string> = new Map([
   ["token_embd.weight", "model.embed_tokens.weight"],

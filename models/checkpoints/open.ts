@@ -5,6 +5,7 @@
  */
 
 import type { TensorSource } from "../../graph/tensor_source.ts";
+import { type DecoderConfig, requiredTensors } from "../architectures/mod.ts";
 import { createTextCodec, type TextCodec } from "../text/text_codec.ts";
 import {
   describeGgufTokenizer,
@@ -15,10 +16,11 @@ import { huggingFaceTokenizer } from "../text/huggingface_tokenizer.ts";
 import { llama2cTokenizer } from "../text/llama2c_tokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { type ByteSource, readJsonObject, type ReadOptions, readText } from "./byte_source.ts";
-import { configFromGguf, configFromHuggingFace, type LlamaConfig } from "./config.ts";
 import { openGguf } from "./gguf.ts";
+import { configFromGguf } from "./gguf_config.ts";
+import { configFromHuggingFace } from "./huggingface_config.ts";
 import { openLlama2c } from "./llama2c.ts";
-import { canonicalName, halfSplitRows, renamed, requiredTensors } from "./names.ts";
+import { canonicalName, halfSplitRows, renamed } from "./names.ts";
 import { openShardedSafetensors, ownFile } from "./safetensors.ts";
 
 /** Files by their names, without folders. */
@@ -32,7 +34,7 @@ export interface Checkpoint {
   /** The format it was read from. */
   readonly format: CheckpointFormat;
   /** Its sizes and constants. */
-  readonly config: LlamaConfig;
+  readonly config: DecoderConfig;
   /**
    * Exactly the tensors that the configuration calls for, with the right shapes, by Hugging Face's
    * names (`model.layers.0.self_attn.q_proj.weight`), query and key rows in Hugging Face's order
@@ -210,7 +212,7 @@ const DERIVED = /(^|\.)rotary_emb\.inv_freq$/;
 /** The required tensors, each checked; anything the model would not use is refused by name. */
 function selectTensors(
   found: ReadonlyMap<string, TensorSource>,
-  config: LlamaConfig,
+  config: DecoderConfig,
   where: string,
 ): ReadonlyMap<string, TensorSource> {
   const selected = new Map<string, TensorSource>();
@@ -241,7 +243,7 @@ function selectTensors(
 }
 
 /** Ids beyond the embedding would read past its end. */
-function requireFits(tokenizer: Tokenizer, config: LlamaConfig): void {
+function requireFits(tokenizer: Tokenizer, config: DecoderConfig): void {
   if (tokenizer.vocabSize > config.vocabSize) {
     throw new RangeError(
       `Cannot open the tokenizer as its tokens must be at most the model's ${config.vocabSize}: ${tokenizer.vocabSize}`,

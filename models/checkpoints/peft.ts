@@ -12,9 +12,9 @@
  */
 
 import type { TensorSource } from "../../graph/tensor_source.ts";
+import { type DecoderConfig, linearShapes } from "../architectures/mod.ts";
 import { type ByteSource, readJsonObject, type ReadOptions } from "./byte_source.ts";
-import type { LlamaConfig } from "./config.ts";
-import { linearShapes, renamed } from "./names.ts";
+import { renamed } from "./names.ts";
 import { type FloatTensor, openSafetensors, ownFile, writeSafetensors } from "./safetensors.ts";
 
 /** What defines an adapter beside its tensors. */
@@ -232,7 +232,7 @@ function checkPairs(
  */
 export function checkAdapterFits(
   shapes: ReadonlyMap<string, readonly number[]>,
-  config: LlamaConfig,
+  config: DecoderConfig,
 ): void {
   const sizes = linearShapes(config);
   for (const [name, shape] of shapes) {

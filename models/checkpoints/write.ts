@@ -4,8 +4,8 @@
  * @module
  */
 
-import { checkConfig, configToHuggingFace, type LlamaConfig } from "./config.ts";
-import { requiredTensors } from "./names.ts";
+import { checkConfig, type DecoderConfig, requiredTensors } from "../architectures/mod.ts";
+import { configToHuggingFace } from "./huggingface_config.ts";
 import { type FloatTensor, writeSafetensors } from "./safetensors.ts";
 
 /** Options of {@linkcode writeCheckpoint}. */
@@ -26,7 +26,7 @@ const DTYPE_NAMES = { f32: "float32", f16: "float16", bf16: "bfloat16" };
  * @throws {RangeError} If a tensor is absent, has another shape or is not part of the model.
  */
 export function writeCheckpoint(
-  config: LlamaConfig,
+  config: DecoderConfig,
   tensors: ReadonlyMap<string, FloatTensor>,
   options: WriteCheckpointOptions = {},
 ): Record<string, Uint8Array> {

@@ -5,15 +5,14 @@
  */
 
 import type { Backend, Executable, Program, Store } from "../../graph/mod.ts";
-import type { LoraShape } from "../architectures/llama.ts";
-import type { LlamaConfig } from "../checkpoints/config.ts";
+import type { DecoderConfig, LoraShape } from "../architectures/mod.ts";
 import { CACHE, cacheBytesPerToken, cacheTensors, decodeProgram } from "../programs/decode.ts";
 import type { TextCodec } from "../text/text_codec.ts";
 import type { Decoder } from "./generate.ts";
 
 /** What the decoders of a model are made of. */
 export interface DecoderParts {
-  readonly config: LlamaConfig;
+  readonly config: DecoderConfig;
   readonly text: TextCodec;
   readonly backend: Backend;
   readonly lora: LoraShape | undefined;

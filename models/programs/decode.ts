@@ -6,19 +6,19 @@
 
 import { type Program, ProgramBuilder, type Value } from "../../graph/mod.ts";
 import {
-  llamaHidden,
+  type DecoderConfig,
+  decoderHidden,
   type LoraShape,
   type NamedShape,
   selectRows,
   vocabulary,
-} from "../architectures/llama.ts";
-import type { LlamaConfig } from "../checkpoints/config.ts";
+} from "../architectures/mod.ts";
 
 /** Scope of the caches. */
 export const CACHE = "cache";
 
 /** Names and shapes of a cache store: keys and values [slots, Hkv, capacity, D] of each layer. */
-export function cacheTensors(config: LlamaConfig, slots: number, capacity: number): NamedShape[] {
+export function cacheTensors(config: DecoderConfig, slots: number, capacity: number): NamedShape[] {
   const shape = [slots, config.kvHeads, capacity, config.headDim];
   return Array.from({ length: config.layers }, (_, layer) => layer).flatMap((layer) => [
     { name: `keys.${layer}`, shape },
@@ -27,7 +27,7 @@ export function cacheTensors(config: LlamaConfig, slots: number, capacity: numbe
 }
 
 /** Bytes of cache per token of one response. */
-export function cacheBytesPerToken({ layers, kvHeads, headDim }: LlamaConfig): number {
+export function cacheBytesPerToken({ layers, kvHeads, headDim }: DecoderConfig): number {
   return layers * 2 * kvHeads * headDim * 4;
 }
 
@@ -43,7 +43,7 @@ export function cacheBytesPerToken({ layers, kvHeads, headDim }: LlamaConfig): n
  *
  * @param capacity Tokens a row of the cache holds.
  */
-export function decodeProgram(config: LlamaConfig, capacity: number, lora?: LoraShape): Program {
+export function decodeProgram(config: DecoderConfig, capacity: number, lora?: LoraShape): Program {
   const g = new ProgramBuilder("decode");
   const ids = g.input("ids", "int32", ["batch", "time"]);
   const positions = g.input("positions", "int32", ["batch", "time"]);
@@ -62,7 +62,7 @@ export function decodeProgram(config: LlamaConfig, capacity: number, lora?: Lora
     g.update(CACHE, `values.${layer}`, result.values);
     return result.output;
   };
-  const hidden = llamaHidden(g, config, { ids, positions, attend, lora });
+  const hidden = decoderHidden(g, config, { ids, positions, attend, lora });
   const logits = g.linear(selectRows(g, hidden, last), vocabulary(g, config, "output")); // [batch, V]
   g.output("logits", logits);
   g.output("log_normalizer", g.logSumExp(logits));

@@ -8,13 +8,13 @@
 import type { Arithmetic, LossName, ResponseLoss } from "../../core/mod.ts";
 import { gradients, type Program, ProgramBuilder, simplify, type Value } from "../../graph/mod.ts";
 import {
-  llamaHidden,
+  type DecoderConfig,
+  decoderHidden,
   type LoraShape,
   type NamedShape,
   selectRows,
   vocabulary,
-} from "../architectures/llama.ts";
-import type { LlamaConfig } from "../checkpoints/config.ts";
+} from "../architectures/mod.ts";
 
 /** Scope of the sums of gradients. */
 export const GRADIENTS = "gradients";
@@ -22,7 +22,7 @@ export const GRADIENTS = "gradients";
 /** Inputs of the shared forward pass; see {@linkcode likelihoodProgram}. */
 function tokenLogProbs(
   g: ProgramBuilder,
-  config: LlamaConfig,
+  config: DecoderConfig,
   lora: LoraShape | undefined,
   chunks: number,
 ): Value {
@@ -31,7 +31,7 @@ function tokenLogProbs(
   const rows = g.input("rows", "int32", ["tokens"]);
   const targets = g.input("targets", "int32", ["tokens"]);
   const scale = 1 / Math.sqrt(config.headDim);
-  const hidden = llamaHidden(g, config, {
+  const hidden = decoderHidden(g, config, {
     ids,
     positions,
     lora,
@@ -53,7 +53,7 @@ function tokenLogProbs(
  * where in the flattened [batch · time] each scored token's predecessor stands; `targets` int32
  * [tokens], the scored tokens. Output: `token_log_probs` [tokens], nats.
  */
-export function likelihoodProgram(config: LlamaConfig, lora?: LoraShape, chunks = 1): Program {
+export function likelihoodProgram(config: DecoderConfig, lora?: LoraShape, chunks = 1): Program {
   const g = new ProgramBuilder("likelihood");
   g.output("token_log_probs", tokenLogProbs(g, config, lora, chunks));
   return g.build();
@@ -95,7 +95,7 @@ export interface Trainable {
  * round, and a policy against itself must give 0. Updates the scope `gradients`.
  */
 export function gradientProgram(
-  config: LlamaConfig,
+  config: DecoderConfig,
   loss: ResponseLoss,
   trainable: Trainable,
   lora?: LoraShape,

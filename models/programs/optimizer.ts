@@ -5,7 +5,7 @@
  */
 
 import { type Program, ProgramBuilder, type Value } from "../../graph/mod.ts";
-import type { NamedShape } from "../architectures/llama.ts";
+import type { NamedShape } from "../architectures/mod.ts";
 import { GRADIENTS, type Trainable } from "./likelihood.ts";
 
 /** Scope of the optimizer's moments. */

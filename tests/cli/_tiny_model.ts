@@ -5,8 +5,7 @@
  */
 
 import { randomStream } from "../../core/random.ts";
-import type { LlamaConfig } from "../../models/checkpoints/config.ts";
-import { requiredTensors } from "../../models/checkpoints/names.ts";
+import { type DecoderConfig, requiredTensors } from "../../models/architectures/mod.ts";
 import { writeCheckpoint } from "../../models/checkpoints/write.ts";
 
 const SPECIAL = ["<|end|>", "<|user|>", "<|assistant|>"] as const;
@@ -62,7 +61,7 @@ const tokenizer = {
 const template =
   "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
 
-const config: LlamaConfig = {
+const config: DecoderConfig = {
   architecture: "llama",
   vocabSize: 259,
   hiddenSize: 16,
@@ -71,8 +70,8 @@ const config: LlamaConfig = {
   heads: 2,
   kvHeads: 1,
   headDim: 8,
-  rmsNormEps: 1e-5,
-  ropeTheta: 10_000,
+  normEps: 1e-5,
+  positions: { kind: "rotary", theta: 10_000 },
   maxPositions: 128,
   tieWordEmbeddings: true,
   eosTokenIds: [256],

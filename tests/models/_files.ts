@@ -1,14 +1,14 @@
 /** Files made by hand, for the tests of this folder. */
 
+import { type DecoderConfig, requiredTensors } from "../../models/architectures/mod.ts";
 import { type ByteSource, bytesSource } from "../../models/checkpoints/byte_source.ts";
-import type { LlamaConfig } from "../../models/checkpoints/config.ts";
-import { requiredTensors } from "../../models/checkpoints/names.ts";
+
 import type { FloatTensor } from "../../models/checkpoints/safetensors.ts";
 import { writeCheckpoint } from "../../models/checkpoints/write.ts";
 
 const utf8 = new TextEncoder();
 
-export const tinyConfig: LlamaConfig = {
+export const tinyConfig: DecoderConfig = {
   architecture: "llama",
   vocabSize: 12,
   hiddenSize: 8,
@@ -17,8 +17,8 @@ export const tinyConfig: LlamaConfig = {
   heads: 2,
   kvHeads: 1,
   headDim: 4,
-  rmsNormEps: 1e-5,
-  ropeTheta: 10_000,
+  normEps: 1e-5,
+  positions: { kind: "rotary", theta: 10_000 },
   maxPositions: 16,
   tieWordEmbeddings: true,
   bosTokenId: 1,
@@ -26,7 +26,7 @@ export const tinyConfig: LlamaConfig = {
 };
 
 /** Values that differ everywhere, in order of the required tensors. */
-export function countingTensors(config: LlamaConfig): Map<string, FloatTensor> {
+export function countingTensors(config: DecoderConfig): Map<string, FloatTensor> {
   let next = 0;
   return new Map(
     [...requiredTensors(config)].map(([name, shape]) => {
@@ -190,8 +190,8 @@ export function tinyGguf(overrides: GgufMetadata = {}, config = tinyConfig): Uin
     "llama.feed_forward_length": config.intermediateSize,
     "llama.attention.head_count": config.heads,
     "llama.attention.head_count_kv": config.kvHeads,
-    "llama.rope.freq_base": config.ropeTheta,
-    "llama.attention.layer_norm_rms_epsilon": config.rmsNormEps,
+    "llama.rope.freq_base": config.positions.theta,
+    "llama.attention.layer_norm_rms_epsilon": config.normEps,
     "tokenizer.ggml.model": "gpt2",
     "tokenizer.ggml.pre": "smollm",
     "tokenizer.ggml.tokens": [

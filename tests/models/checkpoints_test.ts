@@ -1,7 +1,10 @@
 import { strict as assert } from "node:assert";
 import { readAsFloat32 } from "../../graph/tensor_source.ts";
 import { bytesSource, httpSource } from "../../models/checkpoints/byte_source.ts";
-import { configFromHuggingFace, configToHuggingFace } from "../../models/checkpoints/config.ts";
+import {
+  configFromHuggingFace,
+  configToHuggingFace,
+} from "../../models/checkpoints/huggingface_config.ts";
 import { openCheckpoint } from "../../models/checkpoints/open.ts";
 import { halfSplitRows } from "../../models/checkpoints/names.ts";
 import { openSafetensors, writeSafetensors } from "../../models/checkpoints/safetensors.ts";

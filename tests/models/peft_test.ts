@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { readAsFloat32 } from "../../graph/tensor_source.ts";
 import { openCheckpoint } from "../../models/checkpoints/open.ts";
-import { linearShapes } from "../../models/checkpoints/names.ts";
+import { linearShapes } from "../../models/architectures/mod.ts";
 import {
   type AdapterConfig,
   checkAdapterFits,
@@ -120,7 +120,7 @@ Deno.test("readAdapter() reads what peft wrote for the model that transformers w
   using adapterFiles = await openCheckpointFiles(parity("tiny_llama_adapter"));
   const { config: llama, tensors } = await openCheckpoint(model.files);
   assert.equal(tensors.size, 2 + 9 * llama.layers);
-  assert.equal(llama.ropeTheta, 10_000);
+  assert.equal(llama.positions.theta, 10_000);
   const adapter = await readAdapter(adapterFiles.files);
   assert.deepEqual([adapter.config.rank, adapter.config.alpha], [4, 8]);
   assert.equal(adapter.tensors.size, 2 * 7 * llama.layers);
@@ -131,6 +131,6 @@ Deno.test("readAdapter() reads what peft wrote for the model that transformers w
 Deno.test("openCheckpoint() reads an untied model that transformers wrote", async () => {
   using files = await openCheckpointFiles(parity("tiny_llama_untied"));
   const { config: llama, tensors } = await openCheckpoint(files.files);
-  assert.equal(llama.ropeTheta, 5000);
+  assert.equal(llama.positions.theta, 5000);
   assert.deepEqual(tensors.get("lm_head.weight")!.shape, [67, 32]);
 });
