@@ -63,9 +63,9 @@ function parseChatTemplate(jinja: Jinja, source: string): ChatTemplate {
   try {
     render = boundedRenderer(jinja, source);
   } catch (error) {
-    throw new SyntaxError(
-      `Cannot parse the chat template as it must be valid Jinja: ${reasonOf(error)}`,
-    );
+    // Where a statement is left open, the parser reads past its last token.
+    const reason = error instanceof TypeError ? "it is cut short" : reasonOf(error);
+    throw new SyntaxError(`Cannot parse the chat template as it must be valid Jinja: ${reason}`);
   }
   return {
     render(messages, { addGenerationPrompt, bosToken, eosToken }) {

@@ -23,7 +23,7 @@ import {
 } from "./_files.ts";
 
 const SEED = 20240502;
-const RUNS = 2500;
+const RUNS = 1000;
 /** One read of a file of a few KiB takes about 1 ms; far more means a loop that a file controls. */
 const MAX_MS = 3000;
 
@@ -31,7 +31,8 @@ type Edit =
   | { readonly kind: "byte" | "word" | "long"; readonly at: number; readonly value: number }
   | { readonly kind: "cut" | "drop" | "double"; readonly at: number; readonly length: number };
 
-const position = fc.double({ min: 0, max: 1, noNaN: true });
+/** Uniform; `fc.double` is uniform over bit patterns, so nearly all of its numbers are next to 0. */
+const position = fc.integer({ min: 0, max: 999_999 }).map((at) => at / 1e6);
 /** Headers come first in the binary formats, so most edits go there. */
 const early = position.map((at) => at ** 4);
 const interesting = fc.oneof(
