@@ -4,21 +4,32 @@
  * The names and layouts are those of safetensors (`f32`, `f16`, `bf16`) and of ggml's block formats
  * (`ggml-quants.h`): a block holds 32 elements of one row. All numbers are little-endian.
  *
- * | encoding | block | bytes | value |
- * |---|---|---|---|
- * | `q8_0` | 32 | f16 d, 32 × int8 q | d·q |
- * | `q4_0` | 32 | f16 d, 16 bytes of two nibbles q | d·(q − 8) |
- * | `q4_1` | 32 | f16 d, f16 m, 16 bytes of two nibbles q | d·q + m |
- *
- * In the 4-bit formats byte j holds element j in its low and element j + 16 in its high nibble.
+ * | encoding | bits per element | layout |
+ * |---|---|---|
+ * | `q8_0` `q4_0` `q4_1` `q5_0` `q5_1` `iq4_nl` | 8.5, 4.5, 5, 5.5, 6, 4.5 | `block_formats.ts` |
+ * | `q2_k` `q3_k` `q4_k` `q5_k` `q6_k` | 2.625, 3.4375, 4.5, 5.5, 6.5625 | `k_quants.ts` |
  *
  * @module
  */
 
-import { float16ToFloat32, float32ToFloat16 } from "./float16.ts";
+import {
+  type BlockFormat,
+  float16Table,
+  iq4_nl,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0,
+} from "./block_formats.ts";
+import { float32ToFloat16 } from "./float16.ts";
+import { q2_k, q3_k, q4_k, q5_k, q6_k } from "./k_quants.ts";
+
+/** Name of an encoding whose blocks are integers with scales. */
+export type BlockEncoding = keyof typeof blockFormats;
 
 /** Name of an element encoding. */
-export type Encoding = "f32" | "f16" | "bf16" | "q8_0" | "q4_0" | "q4_1";
+export type Encoding = "f32" | "f16" | "bf16" | BlockEncoding;
 
 /** Layout and decoder of one encoding. */
 export interface EncodingFormat {
@@ -30,14 +41,40 @@ export interface EncodingFormat {
   readonly decode: (bytes: Uint8Array, out: Float32Array) => void;
 }
 
+/** How the blocks of each block encoding are taken apart. */
+export const blockFormats: {
+  readonly [
+    E in
+      | "q8_0"
+      | "q4_0"
+      | "q4_1"
+      | "q5_0"
+      | "q5_1"
+      | "iq4_nl"
+      | "q2_k"
+      | "q3_k"
+      | "q4_k"
+      | "q5_k"
+      | "q6_k"
+  ]: BlockFormat;
+} = { q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl, q2_k, q3_k, q4_k, q5_k, q6_k };
+
 /** Every encoding's format. */
 export const encodings: { readonly [E in Encoding]: EncodingFormat } = {
   f32: { blockElements: 1, blockBytes: 4, decode: decodeF32 },
   f16: { blockElements: 1, blockBytes: 2, decode: decodeF16 },
   bf16: { blockElements: 1, blockBytes: 2, decode: decodeBf16 },
-  q8_0: { blockElements: 32, blockBytes: 34, decode: decodeQ8_0 },
-  q4_0: { blockElements: 32, blockBytes: 18, decode: decodeQ4_0 },
-  q4_1: { blockElements: 32, blockBytes: 20, decode: decodeQ4_1 },
+  q8_0: blocks(q8_0),
+  q4_0: blocks(q4_0),
+  q4_1: blocks(q4_1),
+  q5_0: blocks(q5_0),
+  q5_1: blocks(q5_1),
+  iq4_nl: blocks(iq4_nl),
+  q2_k: blocks(q2_k),
+  q3_k: blocks(q3_k),
+  q4_k: blocks(q4_k),
+  q5_k: blocks(q5_k),
+  q6_k: blocks(q6_k),
 };
 
 /**
@@ -163,42 +200,33 @@ function decodeBf16(bytes: Uint8Array, out: Float32Array): void {
   }
 }
 
-function decodeQ8_0(bytes: Uint8Array, out: Float32Array): void {
-  const table = float16Table();
-  for (let at = 0, o = 0; o < out.length; at += 34, o += 32) {
-    const d = table[bytes[at]! | (bytes[at + 1]! << 8)]!;
-    for (let j = 0; j < 32; j++) out[o + j] = d * ((bytes[at + 2 + j]! << 24) >> 24);
-  }
+/** The encoding that a block format gives. */
+function blocks(format: BlockFormat): EncodingFormat {
+  const { blockElements, blockBytes } = format;
+  return {
+    blockElements,
+    blockBytes,
+    decode: (bytes, out) => decodeBlocks(format, bytes, out),
+  };
 }
 
-function decodeQ4_0(bytes: Uint8Array, out: Float32Array): void {
-  const table = float16Table();
-  for (let at = 0, o = 0; o < out.length; at += 18, o += 32) {
-    const d = table[bytes[at]! | (bytes[at + 1]! << 8)]!;
-    for (let j = 0; j < 16; j++) {
-      const q = bytes[at + 2 + j]!;
-      out[o + j] = d * ((q & 15) - 8);
-      out[o + j + 16] = d * ((q >> 4) - 8);
+function decodeBlocks(format: BlockFormat, bytes: Uint8Array, out: Float32Array): void {
+  const { blockElements, blockBytes, groupElements, shifted } = format;
+  const groups = blockElements / groupElements;
+  const codes = new Int8Array(blockElements);
+  const scales = new Float32Array(groups);
+  const shifts = new Float32Array(groups);
+  for (let at = 0, o = 0; o < out.length; at += blockBytes, o += blockElements) {
+    format.unpack(bytes, at, codes, scales, shifts);
+    for (let g = 0, i = 0; g < groups; g++) {
+      const scale = scales[g]!;
+      const end = i + groupElements;
+      if (shifted) {
+        const shift = shifts[g]!;
+        for (; i < end; i++) out[o + i] = scale * codes[i]! + shift;
+      } else {
+        for (; i < end; i++) out[o + i] = scale * codes[i]!;
+      }
     }
   }
-}
-
-function decodeQ4_1(bytes: Uint8Array, out: Float32Array): void {
-  const table = float16Table();
-  for (let at = 0, o = 0; o < out.length; at += 20, o += 32) {
-    const d = table[bytes[at]! | (bytes[at + 1]! << 8)]!;
-    const m = table[bytes[at + 2]! | (bytes[at + 3]! << 8)]!;
-    for (let j = 0; j < 16; j++) {
-      const q = bytes[at + 4 + j]!;
-      out[o + j] = d * (q & 15) + m;
-      out[o + j + 16] = d * (q >> 4) + m;
-    }
-  }
-}
-
-let cachedTable: Float32Array | undefined;
-
-/** The float32 of every float16 bit pattern; 256 KiB, made on first use. */
-function float16Table(): Float32Array {
-  return cachedTable ??= Float32Array.from({ length: 65536 }, (_, bits) => float16ToFloat32(bits));
 }

@@ -7,6 +7,7 @@
 
 export * from "./backend.ts";
 export * from "./bind_sizes.ts";
+export type { BlockFormat } from "./block_formats.ts";
 export * from "./builder.ts";
 export {
   decompose,

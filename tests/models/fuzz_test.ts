@@ -7,6 +7,7 @@ import { strict as assert } from "node:assert";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { fc } from "../_deps.ts";
+import { encodedByteLength } from "../../graph/encodings.ts";
 import { readAsFloat32 } from "../../graph/tensor_source.ts";
 import { type ByteSource, bytesSource } from "../../models/checkpoints/byte_source.ts";
 import { openGguf } from "../../models/checkpoints/gguf.ts";
@@ -20,6 +21,7 @@ import {
   tinyConfig,
   tinyGguf,
   tinyLlama2c,
+  writeGguf,
 } from "./_files.ts";
 
 const SEED = 20240502;
@@ -273,6 +275,32 @@ for (const target of ["adapter_config.json", "adapter_model.safetensors"]) {
   });
 }
 
+Deno.test("openGguf() ends in a result or a clear error when a file of every type is damaged", async () => {
+  const types = {
+    0: "f32",
+    1: "f16",
+    2: "q4_0",
+    3: "q4_1",
+    6: "q5_0",
+    7: "q5_1",
+    8: "q8_0",
+  } as const;
+  const kTypes = { 10: "q2_k", 11: "q3_k", 12: "q4_k", 13: "q5_k", 14: "q6_k" } as const;
+  const all = { ...types, ...kTypes, 20: "iq4_nl", 30: "bf16" } as const;
+  const tensors = Object.fromEntries(
+    Object.entries(all).map(([type, encoding]) => {
+      const bytes = new Uint8Array(encodedByteLength(encoding, 512)).map((_, i) => 7 * i);
+      return [encoding, { shape: [2, 256], type: Number(type), bytes }];
+    }),
+  );
+  const files = { "m.gguf": writeGguf({}, tensors) };
+  const { results, errors } = await fuzz(files, "m.gguf", async (opened) => {
+    const { tensors } = await openGguf(opened["m.gguf"]!);
+    for (const source of tensors.values()) await readAsFloat32(source);
+  }, RUNS / 5);
+  assert.ok(results > RUNS / 50 && errors > RUNS / 50, `${results} results, ${errors} errors`);
+});
+
 Deno.test("openGguf() refuses lying counts before it uses them", async () => {
   const HUGE = 2 ** 52;
   const start = (tensors: number, keys: number) =>
@@ -301,7 +329,9 @@ Deno.test("openGguf() refuses lying counts before it uses them", async () => {
     [tensor(1, [33], 2, 0), /rows of w must be whole q4_0 blocks of 32: 33$/],
     [tensor(1, [4], 0, 7), /the offset of w must be a multiple of 32: 7$/],
     [tensor(1, [4], 0, 32), /w must lie within its \d+ bytes/],
-    [tensor(1, [256], 12, 0), /the type of w must be one of F32, .*: Q4_K$/],
+    [tensor(1, [128], 12, 0), /rows of w must be whole q4_k blocks of 256: 128$/],
+    [tensor(2, [256, 2], 14, 0).pad(32).pad(512), /w must lie within its 512 bytes .*: 420 bytes/],
+    [tensor(1, [256], 23, 0), /the type of w must be one of F32, .*, Q6_K, .*: IQ4_XS$/],
   ];
   for (const [bytes, message] of files) {
     const file = counted("m.gguf", bytes.done());
