@@ -57,3 +57,35 @@ export async function loadParquet(): Promise<Parquet & { readonly compressors: u
   ]);
   return { ...parquet, compressors };
 }
+
+const VEGA = "npm:vega@6.4.0";
+const VEGA_LITE = "npm:vega-lite@6.5.0";
+
+/** What vega and vega-lite warn to. */
+export interface PlotLogger {
+  level(value?: number): unknown;
+  error(...messages: readonly unknown[]): PlotLogger;
+  warn(...messages: readonly unknown[]): PlotLogger;
+  info(...messages: readonly unknown[]): PlotLogger;
+  debug(...messages: readonly unknown[]): PlotLogger;
+}
+
+/** What is used of `vega`. */
+export interface Vega {
+  parse(spec: unknown): unknown;
+  readonly View: new (
+    dataflow: unknown,
+    options: { readonly renderer: "none"; readonly logger: PlotLogger },
+  ) => { toSVG(): Promise<string>; finalize(): unknown };
+}
+
+/** What is used of `vega-lite`. */
+export interface VegaLite {
+  compile(spec: unknown, options: { readonly logger: PlotLogger }): { readonly spec: unknown };
+}
+
+/** Fetches `vega` and `vega-lite`. */
+export async function loadVega(): Promise<{ readonly vega: Vega; readonly vegaLite: VegaLite }> {
+  const [vega, vegaLite] = await Promise.all([import(VEGA), import(VEGA_LITE)]);
+  return { vega, vegaLite };
+}
