@@ -9,11 +9,14 @@
  * - runs of one executable may be started concurrently; they happen one after the other;
  * - what was bound can be disposed by itself: it then holds no memory and refuses to run, and the
  *   executable, its stores and its other bindings go on;
+ * - weights that stayed encoded are the same numbers: a run with float32 activations returns what it
+ *   returns with the decoded ones;
  * - nothing runs elsewhere unseen: what a backend cannot do it refuses, naming the primitive.
  *
  * @module
  */
 
+import type { Encoding } from "./encodings.ts";
 import type { Program } from "./program.ts";
 import type { TensorSource } from "./tensor_source.ts";
 
@@ -41,6 +44,12 @@ export interface Progress {
 
 /** Options of {@linkcode Backend.createStore}. */
 export interface CreateStoreOptions {
+  /**
+   * Whether matrices stay in the encoding of their source where the backend has kernels for it; others
+   * are decoded to float32. Encoded tensors take less memory and are read by programs as constants; they
+   * are not written. Default: all are decoded.
+   */
+  readonly keepEncoded?: boolean;
   /** Called as bytes arrive. */
   readonly onProgress?: (progress: Progress) => void;
   /** Ends the creation with the signal's reason. */
@@ -55,9 +64,16 @@ export interface Store {
   readonly bytes: number;
   /** Shape of a tensor. @throws {RangeError} When the name is unknown. */
   shape(name: string): readonly number[];
+  /** How a tensor is held: `f32`, or the encoding it stayed in. @throws {RangeError} When unknown. */
+  encoding(name: string): Encoding;
   /** A copy of a tensor's values as float32. */
   read(name: string): Promise<Float32Array>;
-  /** Replaces a tensor's values. @throws {RangeError} When the number of elements differs. */
+  /**
+   * Replaces a tensor's values.
+   *
+   * @throws {RangeError} When the number of elements differs.
+   * @throws {TypeError} When the tensor stayed encoded.
+   */
   write(name: string, values: Float32Array): Promise<void>;
   /** An independent copy. */
   snapshot(): Promise<Store>;
@@ -73,6 +89,9 @@ export interface Store {
   dispose(): Promise<void>;
 }
 
+/** See {@linkcode CompileOptions.activations}. */
+export type Activations = "float32" | "int8";
+
 /** Options of {@linkcode Backend.compile}. */
 export interface CompileOptions {
   /**
@@ -80,6 +99,12 @@ export interface CompileOptions {
    * pack them; they are not given again to `bind`.
    */
   readonly constants?: Readonly<Record<string, Store>>;
+  /**
+   * Precision of what is multiplied with encoded weights. `float32` (default) is the program as it is
+   * written. `int8` lets a product round its other factor to 8 bits, with one scale for each block of the
+   * weights, as llama.cpp does: faster, and exact in the weights only. Nothing else changes.
+   */
+  readonly activations?: Activations;
   /** Ends the compilation with the signal's reason. */
   readonly signal?: AbortSignal;
 }

@@ -61,6 +61,11 @@ class ReferenceStore implements Store {
     return this.#tensor(name).shape;
   }
 
+  encoding(name: string): "f32" {
+    this.#tensor(name);
+    return "f32";
+  }
+
   // deno-lint-ignore require-await -- a rejection, not a throw
   async read(name: string): Promise<Float32Array> {
     return Float32Array.from(this.#tensor(name).data);

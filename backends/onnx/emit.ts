@@ -8,8 +8,17 @@ import { dimNames, elementCount, quotient } from "../../graph/dim.ts";
 import { decompose } from "../../graph/decompose.ts";
 import { simplify } from "../../graph/simplify.ts";
 import type { Equation, Primitive, Program, TensorType, Value } from "../../graph/program.ts";
+import type { Activations } from "../../graph/backend.ts";
+import type { Encoding } from "../../graph/encodings.ts";
+import { addEncodedConstant } from "./encoded_constant.ts";
 import { type DimSource, elementTypes, GraphEmitter } from "./graph_emitter.ts";
-import { isLowered, type Lowering, lowerings } from "./lowering/mod.ts";
+import {
+  decodedMatrix,
+  isLowered,
+  type Lowering,
+  lowerings,
+  takesEncoded,
+} from "./lowering/mod.ts";
 import { ElementType, encodeModel, type ValueInfo } from "./proto.ts";
 import { updatesInPlace } from "./in_place.ts";
 
@@ -32,9 +41,25 @@ export interface UpdatePort extends ParameterPort {
   readonly inPlace: boolean;
 }
 
-/** An initializer that is rows `start` to `end` of a constant parameter. */
+/** An initializer that is a constant parameter, or some of it. */
 export interface ConstantPort extends ParameterPort {
+  /** Which rows. */
   readonly rows?: readonly [start: number, end: number];
+  /** Which part of an encoded one, of what type; its shape is the part's. */
+  readonly part?: {
+    readonly of: "quants" | "scales" | "offsets";
+    readonly type: ElementType;
+  };
+}
+
+/** How a program is emitted. */
+export interface EmitOptions {
+  /** Scopes whose parameters are initializers, given to the session by the store. */
+  readonly constants: ReadonlySet<string>;
+  /** How a constant is stored. Default: all as `f32`. */
+  readonly encodingOf?: (parameter: ParameterPort) => Encoding;
+  /** See `CompileOptions`. */
+  readonly activations?: Activations;
 }
 
 /** A constant as the session takes it. */
@@ -89,10 +114,12 @@ function findDims(ports: readonly Port[]): Map<string, DimSource> {
 /**
  * Emits a program.
  *
- * @param constants Scopes whose parameters are initializers, given to the session by the store.
  * @throws {TypeError} When the program holds something that ONNX cannot express.
  */
-export function emitProgram(original: Program, constants: ReadonlySet<string>): EmittedModel {
+export function emitProgram(
+  original: Program,
+  { constants, encodingOf = () => "f32", activations }: EmitOptions,
+): EmittedModel {
   const program = simplify(decompose(original, isLowered));
   const inputs = program.inputs.map(({ name, value }) => port(`input/${name}`, name, value));
   const parameters = program.parameters.map(({ scope, name, value }) => ({
@@ -100,8 +127,14 @@ export function emitProgram(original: Program, constants: ReadonlySet<string>): 
     scope,
   }));
   const bound = parameters.filter(({ scope }) => !constants.has(scope));
-  const constantPorts: ConstantPort[] = parameters.filter(({ scope }) => constants.has(scope));
-  const graph = new GraphEmitter(findDims([...inputs, ...bound, ...constantPorts]));
+  const constantPorts: ConstantPort[] = [];
+  const graph = new GraphEmitter(findDims([...inputs, ...parameters]), activations);
+  const addConstant = (port: ConstantPort) => {
+    const encoding = encodingOf(port);
+    if (encoding === "f32") constantPorts.push(port);
+    else constantPorts.push(...addEncodedConstant(graph, port, encoding));
+  };
+  for (const port of parameters) if (constants.has(port.scope)) addConstant(port);
 
   const names = new Map<number, string>();
   program.inputs.forEach(({ value }, index) => {
@@ -120,17 +153,19 @@ export function emitProgram(original: Program, constants: ReadonlySet<string>): 
   });
 
   const wanted = wantedNames(program, names);
+  const views = new Set<string>();
   for (const equation of program.equations) {
     const view = constantRows(equation, constantOf);
     if (view && !wanted.has(equation.results[0]!.id)) {
-      if (!constantPorts.some(({ port }) => port === view.port)) constantPorts.push(view);
+      if (!views.has(view.port)) addConstant(view);
+      views.add(view.port);
       names.set(equation.results[0]!.id, view.port);
       continue;
     }
     lower(graph, equation, names, wanted);
   }
 
-  const nameOf = (value: Value) => names.get(value.id)!;
+  const nameOf = (value: Value) => decodedMatrix(graph, names.get(value.id)!);
   const give = (value: Value, target: string) => {
     const name = nameOf(value);
     if (value.dtype === "bool") {
@@ -165,10 +200,10 @@ export function emitProgram(original: Program, constants: ReadonlySet<string>): 
       nodes: graph.nodes,
       initializers: [
         ...graph.initializers,
-        ...used.map(({ port, shape }) => ({
+        ...used.map(({ port, shape, part }) => ({
           name: port,
           dims: shape as readonly number[],
-          dataType: ElementType.float,
+          dataType: part?.type ?? ElementType.float,
         })),
       ],
       inputs: [...inputs, ...bound].map(valueInfo),
@@ -252,7 +287,10 @@ function lower(
   if (rule === "decompose") {
     throw new TypeError(`Cannot emit ${equation.primitive} as it must be decomposed before`);
   }
-  const operands = equation.operands.map((operand) => names.get(operand.id)!);
+  const operands = equation.operands.map(({ id }, index) => {
+    const name = names.get(id)!;
+    return takesEncoded(equation, index) ? name : decodedMatrix(graph, name);
+  });
   const results = equation.results.map(({ id }) =>
     wanted.get(id) ?? graph.name(equation.primitive)
   );

@@ -6,6 +6,7 @@
  */
 
 import { type Dim, product, type Shape } from "../../graph/dim.ts";
+import type { Activations } from "../../graph/backend.ts";
 import type { DType } from "../../graph/program.ts";
 import { type AttributeValue, ElementType, type NodeProto, type TensorProto } from "./proto.ts";
 
@@ -35,17 +36,39 @@ export interface DimSource {
   readonly divisor?: Dim;
 }
 
+/** The initializers of a constant matrix [rows, columns] that stayed in blocks; see `block_formats.ts`. */
+export interface EncodedMatrix {
+  readonly bits: 4 | 8;
+  readonly rows: number;
+  readonly columns: number;
+  /** uint8 [rows, blocks, bytes of a block]. */
+  readonly quants: string;
+  /** The same memory as uint8 [rows, bytes of a row]. */
+  readonly bytes: string;
+  /** The same memory as uint4 or uint8 [rows, columns]. */
+  readonly elements: string;
+  /** float32 [rows, blocks]. */
+  readonly scales: string;
+  /** float32 [rows, blocks]. */
+  readonly offsets?: string;
+}
+
 /** The graph under construction. */
 export class GraphEmitter {
   readonly nodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];
+  /** Constants that stayed encoded, by the name that stands for them. */
+  readonly encoded = new Map<string, EncodedMatrix>();
+  /** How products with them are computed. */
+  readonly activations: Activations;
   readonly #dimSources: ReadonlyMap<string, DimSource>;
   readonly #cache = new Map<string, string>();
   #next = 0;
 
   /** @param dimSources A graph input and axis for each named dimension. */
-  constructor(dimSources: ReadonlyMap<string, DimSource>) {
+  constructor(dimSources: ReadonlyMap<string, DimSource>, activations: Activations = "float32") {
     this.#dimSources = dimSources;
+    this.activations = activations;
   }
 
   /** A name not used before. */

@@ -18,7 +18,7 @@ import {
 } from "./_deps.ts";
 
 /** Element types of ONNX that are used here (`TensorProto.DataType`). */
-export const ElementType = { float: 1, int32: 6, int64: 7, bool: 9 } as const;
+export const ElementType = { float: 1, uint8: 2, int32: 6, int64: 7, bool: 9, uint4: 21 } as const;
 /** Number of an element type. */
 export type ElementType = typeof ElementType[keyof typeof ElementType];
 

@@ -6,6 +6,7 @@
 
 import type { Backend } from "../../graph/mod.ts";
 import type { Case } from "./conformance_cases/_support.ts";
+import { encodedCases } from "./conformance_cases/encoded.ts";
 import { errorCases } from "./conformance_cases/errors.ts";
 import { modelCases } from "./conformance_cases/models.ts";
 import { primitiveCases } from "./conformance_cases/primitives.ts";
@@ -36,6 +37,7 @@ function suite(): Case[] {
     ...primitiveCases(),
     ...stateCases,
     ...storeCases,
+    ...encodedCases,
     ...runCases,
     ...errorCases,
     ...modelCases,

@@ -1,6 +1,7 @@
 /** Matrix products and the composites around them. Operands are never transposed by a node. */
 
 import { type GraphEmitter, MICROSOFT } from "../graph_emitter.ts";
+import { encodedProduct } from "./encoded.ts";
 import type { Lowerings } from "./lowering.ts";
 
 /** Options of {@linkcode product}. */
@@ -33,10 +34,15 @@ function product(
 
 /** Products. */
 export const matrix: Lowerings<"matmul" | "linear"> = {
-  matmul(graph, { attributes }, { operands: [a, b], results }) {
+  matmul(graph, { attributes, operands: [left] }, { operands: [a, b], results }) {
+    const encoded = graph.encoded.get(b!);
+    if (encoded) {
+      encodedProduct(graph, a!, left!.shape.length, encoded, results);
+      return;
+    }
     product(graph, a!, b!, { ...attributes, results });
   },
-  linear(graph, { attributes: { bias, lora } }, { operands, results }) {
+  linear(graph, { attributes: { bias, lora }, operands: [input] }, { operands, results }) {
     const [x, weight] = operands as [string, string];
     const addends: string[] = [];
     if (bias) addends.push(operands[2]!);
@@ -45,10 +51,11 @@ export const matrix: Lowerings<"matmul" | "linear"> = {
       const narrow = product(graph, x, a, { transposeB: true });
       addends.push(product(graph, narrow, b, { transposeB: true, alpha: lora.scale }));
     }
-    let sum = product(graph, x, weight, {
-      transposeB: true,
-      ...(addends.length === 0 ? { results } : {}),
-    });
+    const target = addends.length === 0 ? results : undefined;
+    const encoded = graph.encoded.get(weight);
+    let sum = encoded
+      ? encodedProduct(graph, x, input!.shape.length, encoded, target)
+      : product(graph, x, weight, { transposeB: true, ...(target ? { results: target } : {}) });
     addends.forEach((addend, index) => {
       const last = index === addends.length - 1;
       sum = graph.node("Add", [sum, addend], last ? { results } : {});

@@ -6,6 +6,8 @@
 
 import type { Equation, Primitive } from "../../../graph/program.ts";
 import { composite } from "./composite.ts";
+import type { GraphEmitter } from "../graph_emitter.ts";
+import { decoded } from "./encoded.ts";
 import { elementwise } from "./elementwise.ts";
 import type { Lowering } from "./lowering.ts";
 import { matrix } from "./matrix.ts";
@@ -22,6 +24,26 @@ export const lowerings: { readonly [P in Primitive]: Lowering<P> | "decompose" }
   tokenLogProb: "decompose",
   attention: "decompose",
 };
+
+/** Operands that a lowering takes as encoded constants; all others are decoded first. */
+export function takesEncoded({ primitive, attributes }: Equation, operand: number): boolean {
+  switch (primitive) {
+    case "linear":
+      return operand === 1;
+    case "matmul":
+      return operand === 1 && attributes.transposeB && !attributes.transposeA;
+    case "gather":
+      return operand === 0;
+    default:
+      return false;
+  }
+}
+
+/** The float32 values under a name, decoded where they stayed encoded. */
+export function decodedMatrix(graph: GraphEmitter, name: string): string {
+  const matrix = graph.encoded.get(name);
+  return matrix ? decoded(graph, name, matrix) : name;
+}
 
 /** Whether the backend lowers an equation as it is. */
 export function isLowered(equation: Equation): boolean {

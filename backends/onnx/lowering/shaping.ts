@@ -3,6 +3,7 @@
 import type { Shape } from "../../../graph/dim.ts";
 import type { GraphEmitter } from "../graph_emitter.ts";
 import { ElementType } from "../proto.ts";
+import { encodedRows } from "./encoded.ts";
 import type { Lowering, Lowerings } from "./lowering.ts";
 
 /** int32 [size] counting from 0. */
@@ -114,7 +115,12 @@ export const shaping: Lowerings<Shaping> = {
     const flat = graph.node("Squeeze", [largest, axis]);
     graph.node("Add", [graph.node("Log", [sum]), flat], { results });
   },
-  gather(graph, _, { operands, results }) {
+  gather(graph, { operands: [, indices] }, { operands, results }) {
+    const encoded = graph.encoded.get(operands[0]!);
+    if (encoded) {
+      encodedRows(graph, encoded, operands[1]!, indices!.shape.length, results);
+      return;
+    }
     graph.node("Gather", operands, { results, attributes: { axis: 0 } });
   },
   scatterAdd(graph, { operands: [, indices], results: [sum] }, { operands, results }) {

@@ -12,6 +12,7 @@ import { BoundRun } from "./bound_run.ts";
 import { type ConstantPort, emitProgram, type EmittedModel } from "../emit.ts";
 import type { Block } from "./memory.ts";
 import { ElementType } from "../proto.ts";
+import type { BlockWeights } from "./block_weights.ts";
 import { createSession, type Environment, type SessionConstant, tensorOver } from "./session.ts";
 import { BindingHandles } from "./slots.ts";
 import { OnnxStore, type StoredTensor } from "./store.ts";
@@ -88,7 +89,14 @@ export class OnnxExecutable implements Executable {
     if (!this.#session) {
       throw new TypeError(`Cannot bind ${program.name} as it must not be disposed: it is`);
     }
-    const parameters = model.parameters.map((port) => storedTensor(program.name, stores, port));
+    const parameters = model.parameters.map((port) => {
+      const tensor = storedTensor(program.name, stores, port);
+      if (!tensor.encoded) return tensor;
+      throw new TypeError(
+        `Cannot bind ${program.name} as encoded weights must be constants: ` +
+          `${port.scope}/${port.name} is ${tensor.encoded.encoding}`,
+      );
+    });
     const updates = model.updates.map((port) => storedTensor(program.name, stores, port));
     const session = this.#session;
     const handles = new BindingHandles(environment.api, session, `bind ${program.name}`);
@@ -119,7 +127,7 @@ export async function compileProgram(
   environment: Environment,
   turns: Turns,
   program: Program,
-  { constants: stores = {}, signal }: CompileOptions,
+  { constants: stores = {}, activations = "float32", signal }: CompileOptions,
   onDispose: (executable: OnnxExecutable) => void,
 ): Promise<OnnxExecutable> {
   const scopes = new Set(Object.keys(stores));
@@ -131,25 +139,33 @@ export async function compileProgram(
     }
   }
   signal?.throwIfAborted();
-  const model = emitProgram(program, scopes);
+  const model = emitProgram(program, {
+    constants: scopes,
+    encodingOf: (port) =>
+      storeOf(program.name, stores, port.scope).find(port.name)?.encoded?.encoding ?? "f32",
+    activations,
+  });
   const blocks: Block[] = [];
   const constants: SessionConstant[] = [];
   try {
     for (const port of model.constants) {
-      const { start, tensor: { block } } = constantMemory(program.name, stores, port);
+      const { block, start } = constantMemory(program.name, stores, port);
       const shape = port.shape as readonly number[];
+      const type = port.part?.type ?? ElementType.float;
       blocks.push(block);
       constants.push({
         name: port.port,
         inspected: port.inspected,
-        value: tensorOver(environment, block, shape, ElementType.float, start),
+        value: tensorOver(environment, block, shape, type, start),
       });
     }
     const session = await createSession(environment, {
       name: program.name,
       model: model.bytes,
       constants,
-      fewRows: program.equations.some(({ primitive }) => primitive === "cachedAttention"),
+      // Products with 8-bit activations have no kernel for weights that are not packed.
+      fewRows: activations === "int8" ||
+        program.equations.some(({ primitive }) => primitive === "cachedAttention"),
     });
     const parts = { environment, turns, program, model, constants, blocks, onDispose };
     return new OnnxExecutable(parts, session);
@@ -163,15 +179,22 @@ function constantMemory(
   program: string,
   constants: Readonly<Record<string, Store>>,
   port: ConstantPort,
-): { readonly tensor: StoredTensor; readonly start: number } {
+): { readonly block: Block; /** In bytes. */ readonly start: number } {
   if (!port.shape.every((dim) => typeof dim === "number")) {
     throw new TypeError(
       `Cannot compile ${program} as a constant must have known sizes: ` +
         `${port.scope}/${port.name} ${formatShape(port.shape)}`,
     );
   }
-  if (!port.rows) return { tensor: storedTensor(program, constants, port), start: 0 };
-  const [start] = port.rows;
-  const tensor = storeOf(program, constants, port.scope).tensor(port.name);
-  return { tensor, start: start * (tensor.elements / tensor.shape[0]!) };
+  const whole = !port.rows && !port.part;
+  const tensor = whole
+    ? storedTensor(program, constants, port)
+    : storeOf(program, constants, port.scope).tensor(port.name);
+  const block = port.part ? partOf(tensor.encoded!, port.part.of) : tensor.block;
+  const rowBytes = block.bytes / (tensor.shape[0] ?? 1);
+  return { block, start: (port.rows?.[0] ?? 0) * rowBytes };
+}
+
+function partOf(weights: BlockWeights, part: "quants" | "scales" | "offsets"): Block {
+  return weights[part]!;
 }

@@ -32,3 +32,8 @@ export function floats(block: Block, start: number, count: number): Float32Array
 export function integers(block: Block, start: number, count: number): Int32Array<ArrayBuffer> {
   return new Int32Array(block.buffer, block.offset + start * 4, count);
 }
+
+/** Bytes of a block. */
+export function bytes(block: Block, start: number, count: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(block.buffer, block.offset + start, count);
+}

@@ -6,7 +6,7 @@
 
 import { type Api, cString, type Pointer } from "./api.ts";
 import type { Block } from "./memory.ts";
-import type { ElementType } from "../proto.ts";
+import { ElementType } from "../proto.ts";
 
 /** What sessions of one backend share. */
 export interface Environment {
@@ -56,7 +56,17 @@ export function closeEnvironment({ api, env, memoryInfo, packed }: Environment):
   api.close();
 }
 
-/** A tensor over memory of ours, from element `start`. Release it with `ReleaseValue`. */
+/** Bytes of an element. */
+const ELEMENT_BYTES: { readonly [T in ElementType]: number } = {
+  [ElementType.float]: 4,
+  [ElementType.int32]: 4,
+  [ElementType.int64]: 8,
+  [ElementType.bool]: 1,
+  [ElementType.uint8]: 1,
+  [ElementType.uint4]: 0.5,
+};
+
+/** A tensor over memory of ours, from byte `start`. Release it with `ReleaseValue`. */
 export function tensorOver(
   { api, memoryInfo }: Environment,
   block: Block,
@@ -69,8 +79,8 @@ export function tensorOver(
   return api.create("wrap a tensor", (out) =>
     api.call.CreateTensorWithDataAsOrtValue(
       memoryInfo,
-      Deno.UnsafePointer.offset(block.pointer, start * 4),
-      BigInt(elements * 4),
+      Deno.UnsafePointer.offset(block.pointer, start),
+      BigInt(elements * ELEMENT_BYTES[type]),
       dims,
       BigInt(dims.length),
       type,

@@ -1,11 +1,19 @@
 /**
- * Named float32 tensors in memory that sessions are bound to.
+ * Named tensors in memory that sessions are bound to: float32, or weights that stayed in blocks.
  *
  * @module
  */
 
 import type { CreateStoreOptions, Store, StoreEntry } from "../../../graph/backend.ts";
 import { decodeTensor, type TensorSource } from "../../../graph/tensor_source.ts";
+import type { Encoding } from "../../../graph/encodings.ts";
+import {
+  blockWeightBytes,
+  type BlockWeights,
+  decodeBlockWeights,
+  readBlockWeights,
+  staysEncoded,
+} from "./block_weights.ts";
 import { allocate, type Block, floats } from "./memory.ts";
 import type { Turns } from "../../../graph/turns.ts";
 
@@ -14,7 +22,10 @@ export interface StoredTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly elements: number;
+  /** The values, or the first part of `encoded`. */
   block: Block;
+  /** A matrix that stayed in its encoding. */
+  encoded?: BlockWeights;
   /** Memory for the next update that cannot be written in place. */
   spare?: Block;
 }
@@ -47,14 +58,18 @@ export class OnnxStore implements Store {
 
   get bytes(): number {
     let bytes = 0;
-    for (const { block, spare } of this.#tensors.values()) {
-      bytes += block.bytes + (spare?.bytes ?? 0);
+    for (const { block, spare, encoded } of this.#tensors.values()) {
+      bytes += encoded ? blockWeightBytes(encoded) : block.bytes + (spare?.bytes ?? 0);
     }
     return bytes;
   }
 
   shape(name: string): readonly number[] {
     return this.tensor(name).shape;
+  }
+
+  encoding(name: string): Encoding {
+    return this.tensor(name).encoded?.encoding ?? "f32";
   }
 
   /** The tensor itself. @throws {RangeError} When the name is unknown. */
@@ -74,7 +89,8 @@ export class OnnxStore implements Store {
 
   read(name: string): Promise<Float32Array> {
     return this.#turns.take(() => {
-      const { block, elements } = this.tensor(name);
+      const { block, elements, encoded } = this.tensor(name);
+      if (encoded) return decodeBlockWeights(encoded, elements);
       return floats(block, 0, elements).slice();
     });
   }
@@ -82,7 +98,7 @@ export class OnnxStore implements Store {
   write(name: string, values: Float32Array): Promise<void> {
     const copy = this.#turns.busy ? values.slice() : values;
     return this.#turns.take(() => {
-      const { block, elements } = this.tensor(name);
+      const { block, elements } = this.#decoded(`write ${name}`, name);
       if (copy.length !== elements) {
         throw new RangeError(
           `Cannot write ${name} as it must get ${elements} elements: ${copy.length}`,
@@ -92,10 +108,23 @@ export class OnnxStore implements Store {
     });
   }
 
+  /** @throws {TypeError} When the tensor stayed encoded. */
+  #decoded(doing: string, name: string): StoredTensor {
+    const tensor = this.tensor(name);
+    if (tensor.encoded) {
+      throw new TypeError(
+        `Cannot ${doing} as the tensor must be held as float32: ${name} is ${tensor.encoded.encoding}`,
+      );
+    }
+    return tensor;
+  }
+
   snapshot(): Promise<Store> {
     return this.#turns.take(() => {
       const copies = this.names.map((name) => {
-        const { shape, elements, block: old } = this.tensor(name);
+        const { shape, elements, block: old, encoded } = this.tensor(name);
+        // What is never written can be shared.
+        if (encoded) return { name, shape, elements, block: old, encoded };
         const block = allocate(elements * 4);
         floats(block, 0, elements).set(floats(old, 0, elements));
         return { name, shape, elements, block };
@@ -114,7 +143,10 @@ export class OnnxStore implements Store {
           "Cannot copy rows as the store must be of this backend: it is of another",
         );
       }
-      const pairs = this.names.map((name) => [this.tensor(name), from.tensor(name)] as const);
+      const doing = "copy rows";
+      const pairs = this.names.map((name) =>
+        [this.#decoded(doing, name), from.#decoded(doing, name)] as const
+      );
       for (const [target, source] of pairs) checkRows(target, source, rows);
       for (const [target, source] of pairs) {
         const size = target.elements / target.shape[0]!;
@@ -132,6 +164,7 @@ export class OnnxStore implements Store {
       for (const tensor of this.#tensors.values()) {
         tensor.block = nothing ??= allocate(0);
         delete tensor.spare;
+        delete tensor.encoded;
       }
       this.#tensors.clear();
     });
@@ -168,7 +201,7 @@ function isSource(entry: StoreEntry): entry is TensorSource {
 /** Creates a store, reading and decoding each source a few MiB at a time. */
 export async function createStore(
   entries: readonly StoreEntry[],
-  { onProgress, signal }: CreateStoreOptions,
+  { keepEncoded = false, onProgress, signal }: CreateStoreOptions,
   turns: Turns,
 ): Promise<OnnxStore> {
   const seen = new Set<string>();
@@ -185,13 +218,17 @@ export async function createStore(
     if (!shape.every((size) => Number.isSafeInteger(size) && size > 0)) {
       throw new RangeError(`Cannot store ${name} as every axis must have a size: [${shape}]`);
     }
-    const block = allocate(elements * 4);
-    if (isSource(entry)) {
-      await decodeTensor(entry, floats(block, 0, elements), {
-        signal,
-        onBytes: (bytes) => onProgress?.({ done: done += bytes, total }),
-      });
+    const read = {
+      signal,
+      onBytes: (bytes: number) => onProgress?.({ done: done += bytes, total }),
+    };
+    if (keepEncoded && isSource(entry) && staysEncoded(entry)) {
+      const encoded = await readBlockWeights(entry, read);
+      tensors.push({ name, shape: [...shape], elements, block: encoded.quants, encoded });
+      continue;
     }
+    const block = allocate(elements * 4);
+    if (isSource(entry)) await decodeTensor(entry, floats(block, 0, elements), read);
     tensors.push({ name, shape: [...shape], elements, block });
   }
   return new OnnxStore(tensors, turns);

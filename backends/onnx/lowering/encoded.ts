@@ -1,0 +1,91 @@
+/** Constants that stayed encoded: products with them, their rows, and their values. */
+
+import { BLOCK } from "../block_formats.ts";
+import { type EncodedMatrix, type GraphEmitter, MICROSOFT } from "../graph_emitter.ts";
+
+/** Accuracy levels of `MatMulNBits`: float32 throughout, or activations of 8 bits. */
+const ACCURACY = { float32: 1, int8: 4 } as const;
+
+function named(results: readonly string[] | undefined): { readonly results?: readonly string[] } {
+  return results ? { results } : {};
+}
+
+/** x [..., columns] times the transpose of a matrix. @param rank Of x. */
+export function encodedProduct(
+  graph: GraphEmitter,
+  x: string,
+  rank: number,
+  { bits, rows, columns, quants, scales, offsets }: EncodedMatrix,
+  results?: readonly string[],
+): string {
+  const product = graph.node("MatMulNBits", [x, quants, scales], {
+    domain: MICROSOFT,
+    attributes: {
+      K: columns,
+      N: rows,
+      bits,
+      block_size: BLOCK,
+      accuracy_level: ACCURACY[graph.activations],
+    },
+    ...(offsets ? {} : named(results)),
+  });
+  if (!offsets) return product;
+  const sums = graph.once(`block sums ${x}`, () => {
+    const leading = Array<number>(rank - 1).fill(0); // 0 keeps a size
+    const blocks = graph.node("Reshape", [
+      x,
+      graph.int64([...leading, columns / BLOCK, BLOCK]),
+    ]);
+    return graph.node("ReduceSum", [blocks, graph.int64([rank])], { attributes: { keepdims: 0 } });
+  });
+  const correction = graph.node("FusedMatMul", [sums, offsets], {
+    domain: MICROSOFT,
+    attributes: { transA: 0, transB: 1, alpha: { float: 1 } },
+  });
+  return graph.node("Add", [product, correction], named(results));
+}
+
+/** Rows of a matrix. @param rank Of the indices. */
+export function encodedRows(
+  graph: GraphEmitter,
+  { bits, columns, bytes, scales, offsets }: EncodedMatrix,
+  indices: string,
+  rank: number,
+  results: readonly string[],
+): void {
+  const rows = graph.node("GatherBlockQuantized", [bytes, indices, scales], {
+    domain: MICROSOFT,
+    attributes: { bits, block_size: BLOCK, gather_axis: 0, quantize_axis: 1 },
+    ...(offsets ? {} : { results }),
+  });
+  if (!offsets) return;
+  const leading = Array<number>(rank).fill(0);
+  const blocks = graph.node("Reshape", [rows, graph.int64([...leading, columns / BLOCK, BLOCK])]);
+  const shifts = graph.node("Unsqueeze", [
+    graph.node("Gather", [offsets, indices], { attributes: { axis: 0 } }),
+    graph.int64([rank + 1]),
+  ]);
+  const moved = graph.node("Add", [blocks, shifts]);
+  graph.node("Reshape", [moved, graph.int64([...leading, columns])], { results });
+}
+
+/** The values [rows, columns], for what has no kernel of its own. */
+export function decoded(
+  graph: GraphEmitter,
+  name: string,
+  { bits, rows, columns, elements, scales, offsets }: EncodedMatrix,
+): string {
+  return graph.once(`decoded ${name}`, () => {
+    const raised = graph.node("DequantizeLinear", [elements, scales], {
+      attributes: { axis: 1, block_size: BLOCK },
+    }); // d · q
+    const zero = graph.literal("float32", [], [-(2 ** (bits - 1))]);
+    const lowered = graph.node("Mul", [scales, zero]);
+    const shift = offsets ? graph.node("Add", [offsets, lowered]) : lowered;
+    const moved = graph.node("Add", [
+      graph.node("Reshape", [raised, graph.int64([rows, columns / BLOCK, BLOCK])]),
+      graph.node("Unsqueeze", [shift, graph.int64([2])]),
+    ]);
+    return graph.node("Reshape", [moved, graph.int64([rows, columns])]);
+  });
+}

@@ -1,0 +1,131 @@
+/**
+ * Matrices that stay in blocks, in memory of ours; see `block_formats.ts`.
+ *
+ * @module
+ */
+
+import { encodedByteLength, type Encoding } from "../../../graph/encodings.ts";
+import { float16ToFloat32 } from "../../../graph/float16.ts";
+import type { TensorSource } from "../../../graph/tensor_source.ts";
+import { BLOCK, blockFormats } from "../block_formats.ts";
+import { allocate, type Block, bytes, floats } from "./memory.ts";
+
+/** A matrix [rows, columns] in blocks along its rows. */
+export interface BlockWeights {
+  readonly encoding: Encoding;
+  readonly bits: 4 | 8;
+  /** uint8 [rows, columns / 32, 32 · bits / 8]. */
+  readonly quants: Block;
+  /** float32 [rows, columns / 32]. */
+  readonly scales: Block;
+  /** float32 [rows, columns / 32]. */
+  readonly offsets?: Block;
+}
+
+/** Whether a tensor can stay in its encoding: a matrix with whole blocks in a known format. */
+export function staysEncoded(
+  { encoding, shape }: Pick<TensorSource, "encoding" | "shape">,
+): boolean {
+  return blockFormats[encoding] !== undefined && shape.length === 2 && shape[1]! % BLOCK === 0;
+}
+
+/** Memory of such a tensor. */
+export function blockWeightBytes({ quants, scales, offsets }: BlockWeights): number {
+  return quants.bytes + scales.bytes + (offsets?.bytes ?? 0);
+}
+
+/** Options of {@linkcode readBlockWeights}. */
+export interface ReadBlockWeightsOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each piece with its number of encoded bytes. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/** Encoded bytes read at once. */
+const CHUNK_BYTES = 4 << 20;
+
+/** Reads a tensor that {@linkcode staysEncoded}. */
+export async function readBlockWeights(
+  source: TensorSource,
+  { signal, onBytes }: ReadBlockWeightsOptions = {},
+): Promise<BlockWeights> {
+  const { encoding, name, byteLength } = source;
+  const { bits, offsets: hasOffsets } = blockFormats[encoding]!;
+  const elements = source.shape[0]! * source.shape[1]!;
+  const expected = encodedByteLength(encoding, elements);
+  if (expected !== byteLength) {
+    throw new RangeError(
+      `Cannot read ${name} as ${elements} ${encoding} elements must take ${expected} bytes: ${byteLength}`,
+    );
+  }
+  const blocks = elements / BLOCK;
+  const blockBytes = expected / blocks;
+  const quants = allocate(blocks * BLOCK * bits / 8);
+  const scales = allocate(blocks * 4);
+  const offsets = hasOffsets ? allocate(blocks * 4) : undefined;
+  const into = {
+    quants: bytes(quants, 0, quants.bytes),
+    scales: floats(scales, 0, blocks),
+    offsets: offsets && floats(offsets, 0, blocks),
+  };
+  const step = Math.floor(CHUNK_BYTES / blockBytes) * blockBytes;
+  for (let start = 0; start < byteLength; start += step) {
+    signal?.throwIfAborted();
+    const end = Math.min(start + step, byteLength);
+    unpack(bits, await source.read(start, end, { signal }), start / blockBytes, into);
+    onBytes?.(end - start);
+  }
+  return { encoding, bits, quants, scales, ...(offsets ? { offsets } : {}) };
+}
+
+interface Unpacked {
+  readonly quants: Uint8Array;
+  readonly scales: Float32Array;
+  readonly offsets: Float32Array | undefined;
+}
+
+/** Lays out ggml blocks from block `first` on. */
+function unpack(bits: 4 | 8, from: Uint8Array, first: number, into: Unpacked): void {
+  const { quants, scales, offsets } = into;
+  const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
+  const header = offsets ? 4 : 2;
+  const size = BLOCK * bits / 8;
+  for (let at = 0, block = first; at < from.length; at += header + size, block++) {
+    const d = float16ToFloat32(view.getUint16(at, true));
+    scales[block] = d;
+    if (offsets) offsets[block] = float16ToFloat32(view.getUint16(at + 2, true)) + 8 * d;
+    const source = at + header;
+    const target = block * size;
+    if (bits === 8) {
+      for (let j = 0; j < 32; j++) quants[target + j] = from[source + j]! ^ 0x80; // + 128
+    } else {
+      for (let j = 0; j < 8; j++) {
+        const [a, b] = [from[source + 2 * j]!, from[source + 2 * j + 1]!];
+        quants[target + j] = (a & 15) | (b & 15) << 4;
+        quants[target + 8 + j] = a >> 4 | (b & 0xf0);
+      }
+    }
+  }
+}
+
+/** The weights as float32. */
+export function decodeBlockWeights(weights: BlockWeights, elements: number): Float32Array {
+  const { bits } = weights;
+  const blocks = elements / BLOCK;
+  const quants = bytes(weights.quants, 0, weights.quants.bytes);
+  const scales = floats(weights.scales, 0, blocks);
+  const offsets = weights.offsets && floats(weights.offsets, 0, blocks);
+  const values = new Float32Array(elements);
+  for (let block = 0; block < blocks; block++) {
+    const d = scales[block]!;
+    const offset = offsets ? offsets[block]! : 0;
+    for (let j = 0; j < BLOCK; j++) {
+      const index = block * BLOCK + j;
+      const q = bits === 8
+        ? quants[index]! - 128
+        : (quants[index >> 1]! >> (index & 1 ? 4 : 0) & 15) - 8;
+      values[index] = d * q + offset;
+    }
+  }
+  return values;
+}
