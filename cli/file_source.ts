@@ -101,12 +101,17 @@ export async function openCheckpointFiles(path: string): Promise<OpenFiles> {
       }
     }
   }
+  return await openFiles(paths);
+}
+
+/** Opens files that belong together, by their names without folders. */
+export async function openFiles(paths: readonly string[]): Promise<OpenFiles> {
   const files: Record<string, FileSource> = {};
   const close = () => {
     for (const file of Object.values(files)) file[Symbol.dispose]();
   };
   try {
-    for (const each of paths.sort()) {
+    for (const each of [...paths].sort()) {
       const file = await openFile(each);
       files[file.name] = file;
     }

@@ -11,7 +11,8 @@ import { type Checkpoint, openCheckpoint } from "../models/checkpoints/open.ts";
 import { openEmbeddedPolicy } from "../models/embedded/mod.ts";
 import { LanguageModel, type LanguageModelOptions } from "../models/language_model.ts";
 import { fileError } from "./errors.ts";
-import { openCheckpointFiles, openFile } from "./file_source.ts";
+import { openCheckpointFiles, openFile, openFiles } from "./file_source.ts";
+import { findOnHub } from "./hub/find.ts";
 import { type LoadedCheckpoint, withTokenizer, withTokenizerBeside } from "./load_tokenizer.ts";
 import type { Progress } from "./progress.ts";
 
@@ -19,6 +20,14 @@ import type { Progress } from "./progress.ts";
 export interface ModelArguments {
   readonly model: string;
   readonly tokenizer?: string | undefined;
+}
+
+/** What loading needs beside its arguments. */
+export interface LoadContext {
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  /** Disposes what was opened. */
+  readonly resources: AsyncDisposableStack;
 }
 
 /** What names a place to compute. */
@@ -32,35 +41,42 @@ const EMBEDDED = "embedded";
 const EMBEDDED_FILES: URL = new URL("../models/embedded/files", import.meta.url);
 
 /**
- * Opens a checkpoint: a folder, a .gguf file, a llama2.c .bin file, or `embedded`. The tokenizer is its
- * own or the one given: a tokenizer's file, or another checkpoint. Files stay open until `resources` is
- * disposed.
+ * Opens a checkpoint: a folder, a .gguf file, a llama2.c .bin file, `embedded`, or a model of the
+ * Hugging Face hub, `owner/name` where it is in the cache and `hf:owner/name` to download it. The
+ * tokenizer is its own or the one given: a tokenizer's file, or another checkpoint. Files stay open
+ * until `resources` is disposed.
  */
 export async function loadCheckpoint(
   { model, tokenizer }: ModelArguments,
-  resources: AsyncDisposableStack,
+  context: LoadContext,
 ): Promise<LoadedCheckpoint> {
-  const opened = await openModel(model, resources);
+  const opened = await openModel(model, context);
   if (tokenizer === undefined) return opened;
   if (!/\.(bin|json)$/i.test(tokenizer)) {
-    const { checkpoint: { text }, files } = await openModel(tokenizer, resources);
+    const { checkpoint: { text }, files } = await openModel(tokenizer, context);
     return { checkpoint: { ...opened.checkpoint, text }, files };
   }
-  return await withTokenizer(opened, await openTokenizer(tokenizer, resources));
+  return await withTokenizer(opened, await openTokenizer(tokenizer, context.resources));
 }
 
-async function openModel(
-  model: string,
-  resources: AsyncDisposableStack,
-): Promise<LoadedCheckpoint> {
+async function openModel(model: string, context: LoadContext): Promise<LoadedCheckpoint> {
+  const { resources } = context;
   const embedded = model === EMBEDDED;
   if (embedded && EMBEDDED_FILES.protocol !== "file:") {
     return { checkpoint: await openEmbeddedPolicy(), files: {} };
   }
   try {
     const path = embedded ? fileURLToPath(EMBEDDED_FILES) : model;
-    const { files } = resources.use(await openCheckpointFiles(path));
-    return await withTokenizerBeside({ checkpoint: await openCheckpoint(files), files });
+    const onHub = await findOnHub(path, context);
+    const { files } = resources.use(
+      await (onHub ? openFiles(onHub.paths) : openCheckpointFiles(path)),
+    );
+    const checkpoint = await openCheckpoint(files);
+    const { config } = checkpoint;
+    const named = onHub
+      ? { ...checkpoint, config: { name: onHub.repository, ...config } }
+      : checkpoint;
+    return await withTokenizerBeside({ checkpoint: named, files });
   } catch (error) {
     throw fileError(error, `read the model ${model}`);
   }
@@ -100,13 +116,8 @@ export async function loadModel(
   checkpoint: Checkpoint,
   backend: Backend,
   options: LanguageModelOptions,
-  context: {
-    readonly progress: Progress;
-    readonly signal: AbortSignal;
-    readonly resources: AsyncDisposableStack;
-  },
+  { progress, signal, resources }: LoadContext,
 ): Promise<LanguageModel> {
-  const { progress, signal, resources } = context;
   const model = await LanguageModel.load(checkpoint, backend, {
     ...options,
     signal,

@@ -15,10 +15,10 @@ import {
   type BackendArguments,
   loadBackend,
   loadCheckpoint,
+  type LoadContext,
   loadModel,
   type ModelArguments,
 } from "./load_model.ts";
-import type { Progress } from "./progress.ts";
 
 /** What names a policy. */
 export interface PolicyArguments extends ModelArguments, BackendArguments {
@@ -29,15 +29,11 @@ export interface PolicyArguments extends ModelArguments, BackendArguments {
 /** Loads a checkpoint, with an adapter where one is given, and refuses prompts that are too long. */
 export async function loadPolicy(
   values: PolicyArguments,
-  context: {
-    readonly progress: Progress;
-    readonly signal: AbortSignal;
-    readonly resources: AsyncDisposableStack;
-  },
+  context: LoadContext,
   { prompts, room = 1 }: { readonly prompts: readonly Prompt[]; readonly room?: number },
 ): Promise<LocalPolicy> {
   const { resources } = context;
-  const { checkpoint } = await loadCheckpoint(values, resources);
+  const { checkpoint } = await loadCheckpoint(values, context);
   const adapter = values.adapter === undefined
     ? undefined
     : await openAdapter(values.adapter, checkpoint.config);

@@ -19,9 +19,9 @@ export const infoCommand: Command<typeof infoOptions> = {
   summary: "what a checkpoint is",
   description: "Says what a checkpoint is, from its headers alone.",
   options: infoOptions,
-  async prepare({ layers, resources, print }) {
+  async prepare({ layers, print, ...context }) {
     const values = resolveValues(infoOptions, layers);
-    const { checkpoint } = await loadCheckpoint(values, resources);
+    const { checkpoint } = await loadCheckpoint(values, context);
     const { config, format, tensors } = checkpoint;
     const encodings = new Map<string, number>();
     let parameters = 0;

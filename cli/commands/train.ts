@@ -184,7 +184,7 @@ async function trainableModel(
   context: CommandContext<Options>,
 ): Promise<{ model: LanguageModel; beside: TextFiles }> {
   const trainable = trainableOf(values);
-  const loaded = await loadCheckpoint(values, context.resources);
+  const loaded = await loadCheckpoint(values, context);
   const beside = values.trainable === "all" ? await tokenizerFiles(loaded) : {};
   const backend = await loadBackend({ ...values, threads: threadsOf(values) }, context.resources);
   const model = await loadModel(loaded.checkpoint, backend, {

@@ -34,7 +34,8 @@ export const model = {
     required: true,
     resume: "content",
     group: "Model",
-    help: "checkpoint: a Hugging Face folder, a .gguf file, a llama2.c .bin file, or embedded",
+    help:
+      "folder, .gguf or llama2.c .bin file, embedded, owner/name in the hub's cache, hf:owner/name",
   },
   tokenizer: {
     type: "text",

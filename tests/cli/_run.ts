@@ -4,6 +4,8 @@
  * @module
  */
 
+import configuration from "../../deno.json" with { type: "json" };
+
 /** What a command printed, and how it ended. */
 export interface Ended {
   readonly code: number;
@@ -19,18 +21,25 @@ export interface StartOptions {
   readonly maxFileKiB?: number;
   /** Runs `_crashing_main.ts` with these variables in place of the plain command. */
   readonly crashing?: Readonly<Record<string, string>>;
+  /** Runs the task that may reach a hub, with these variables. */
+  readonly hub?: Readonly<Record<string, string>>;
 }
 
 const MAIN = new URL("../../cli/main.ts", import.meta.url);
 const CRASHING_MAIN = new URL("_crashing_main.ts", import.meta.url);
 const CONFIG = decodeURIComponent(new URL("../../deno.json", import.meta.url).pathname);
 
+/** The permissions of a task. */
+function permissions(task: "sppo" | "sppo:hub"): readonly string[] {
+  return configuration.tasks[task].split(" ").filter((word) => word.startsWith("--allow-"));
+}
+
 /** Starts `sppo` with the permissions of its task. */
 export function startSppo(args: readonly string[], options: StartOptions): Deno.ChildProcess {
   const deno = [
     Deno.execPath(),
     ...["run", "--quiet", "--no-prompt", "--no-code-cache", "--config", CONFIG],
-    ...["--allow-read", "--allow-write", "--allow-ffi"],
+    ...permissions(options.hub ? "sppo:hub" : "sppo"),
     ...options.crashing ? ["--allow-env", "--allow-run", CRASHING_MAIN.href] : [MAIN.href],
     ...args,
   ];
@@ -40,7 +49,7 @@ export function startSppo(args: readonly string[], options: StartOptions): Deno.
   return new Deno.Command(program!, {
     args: rest,
     cwd: options.cwd,
-    env: { NO_COLOR: "1", ...options.crashing },
+    env: { NO_COLOR: "1", ...options.crashing, ...options.hub },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

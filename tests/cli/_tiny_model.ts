@@ -77,8 +77,8 @@ const config: DecoderConfig = {
   eosTokenIds: [256],
 };
 
-/** Writes the model into a folder. */
-export async function writeTinyModel(folder: string): Promise<void> {
+/** The model's files. */
+export function tinyModelFiles(): Record<string, Uint8Array> {
   const random = randomStream(0, "tiny model");
   const tensors = new Map(
     [...requiredTensors(config)].map(([name, shape]) => {
@@ -88,7 +88,7 @@ export async function writeTinyModel(folder: string): Promise<void> {
     }),
   );
   const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
-  const files = writeCheckpoint(config, tensors, {
+  return writeCheckpoint(config, tensors, {
     extraFiles: {
       "tokenizer.json": json(tokenizer),
       "tokenizer_config.json": json({
@@ -98,8 +98,12 @@ export async function writeTinyModel(folder: string): Promise<void> {
       }),
     },
   });
+}
+
+/** Writes the model into a folder. */
+export async function writeTinyModel(folder: string): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
-  for (const [name, bytes] of Object.entries(files)) {
+  for (const [name, bytes] of Object.entries(tinyModelFiles())) {
     await Deno.writeFile(`${folder}/${name}`, bytes);
   }
 }
