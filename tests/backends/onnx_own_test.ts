@@ -417,3 +417,22 @@ testWith("errors name what was done when something does not fit", async (backend
   await executable.dispose();
   await assert.rejects(bound.run({ x, index }), /must not be disposed/);
 });
+
+testWith(
+  "compile() loses no sum of scatterAdd when threads share an index",
+  async (backend) => {
+    const g = new ProgramBuilder("shared index");
+    g.output(
+      "y",
+      g.scatterAdd(g.input("x", "float32", ["n", 256]), g.input("at", "int32", ["n"]), 2),
+    );
+    const bound = (await backend.compile(g.build())).bind();
+    const n = 1024;
+    const x = { shape: [n, 256], data: new Float32Array(n * 256).fill(1) };
+    const at = { shape: [n], data: new Int32Array(n) };
+    for (let run = 0; run < 10; run++) {
+      const { y } = await bound.run({ x, at });
+      close(y!.data, [...Array(256).fill(n), ...Array(256).fill(0)], 0);
+    }
+  },
+);

@@ -1,6 +1,6 @@
 /** Primitives that make, move, select and reduce elements. */
 
-import type { Shape } from "../../../graph/dim.ts";
+import { elementCount, type Shape } from "../../../graph/dim.ts";
 import type { GraphEmitter } from "../graph_emitter.ts";
 import { ElementType } from "../proto.ts";
 import { encodedRows } from "./encoded.ts";
@@ -123,14 +123,22 @@ export const shaping: Lowerings<Shaping> = {
     }
     graph.node("Gather", operands, { results, attributes: { axis: 0 } });
   },
-  scatterAdd(graph, { operands: [, indices], results: [sum] }, { operands, results }) {
+  scatterAdd(graph, { operands: [values, indices], results: [sum] }, { operands, results }) {
+    // ScatterND adds from several threads at once and loses sums where an index repeats;
+    // ScatterElements goes through its indices in order.
+    const [from, row] = [values!.shape, indices!.shape.length];
     const zero = graph.literal(sum!.dtype, [], [0]);
-    const zeros = graph.node("Expand", [zero, graph.shape(sum!.shape)]);
     const wide = graph.node("Cast", [operands[1]!], { attributes: { to: ElementType.int64 } });
-    const column = graph.node("Unsqueeze", [wide, graph.int64([indices!.shape.length])]);
-    graph.node("ScatterND", [zeros, column, operands[0]!], {
-      results,
-      attributes: { reduction: "add" },
-    });
+    const count = elementCount(indices!.shape);
+    const width = elementCount(from.slice(row));
+    const size = sum!.shape[0]!;
+    const column = graph.reshape(wide, indices!.shape, [count, 1]);
+    const flat = graph.reshape(operands[0]!, from, [count, width]);
+    const added = graph.node("ScatterElements", [
+      graph.node("Expand", [zero, graph.shape([size, width])]),
+      graph.node("Expand", [column, graph.shape([count, width])]),
+      flat,
+    ], { attributes: { axis: 0, reduction: "add" } });
+    graph.reshape(added, [size, width], sum!.shape, results[0]!);
   },
 };
