@@ -32,7 +32,7 @@ export interface AttentionOptions {
   readonly segments?: Value;
   /** int32 [B, T], with a tree mask. */
   readonly parents?: Value;
-  /** [B or 1, H, T, S], added to the scaled scores. */
+  /** [B or 1, H or 1, T, S], added to the scaled scores. */
   readonly bias?: Value;
 }
 
@@ -411,6 +411,10 @@ export class ProgramBuilder {
   /** Log-probability of targets [N] under softmax(hidden [N, D] · vocabularyᵀ). */
   tokenLogProb(hidden: Value, vocabulary: Value, targets: Value, chunks = 1): Value {
     return this.#one("tokenLogProb", [hidden, vocabulary, targets], { chunks });
+  }
+  /** Rows of x [N, ...rest] moved by `from` [M, C] and summed; `to` [N, D] is its transpose. */
+  regroup(x: Value, from: Value, to: Value): Value {
+    return this.#one("regroup", [x, from, to], {});
   }
   /** Scaled dot-product attention with grouped heads and a declared mask. */
   attention(query: Value, key: Value, value: Value, options: AttentionOptions): Value {

@@ -6,6 +6,7 @@
 
 import { attentionForward, cachedAttention } from "./attention.ts";
 import type { ProgramBuilder } from "./builder.ts";
+import type { Dim } from "./dim.ts";
 import type {
   Attributes,
   CompositePrimitive,
@@ -132,6 +133,19 @@ export function targetLogits(
   return { rows, logits: g.reduceSum(g.mul(hidden, rows), [1]) };
 }
 
+/** Σ x[from[m, c]] over the c with from[m, c] ≥ 0, for x [N, ...rest] and from [M, C]. */
+function regroupRows(g: ProgramBuilder, x: Value, from: Value): Value {
+  const [rows, count] = from.shape as [Dim, Dim];
+  const rest = x.shape.slice(1);
+  const ones = rest.map(() => 1);
+  const single = count === 1;
+  const index = single ? g.reshape(from, [rows]) : from;
+  const there = g.cast(g.less(g.constant(-1, [], "int32"), index), "float32");
+  const found = g.gather(x, g.maximum(index, g.constant(0, [], "int32"))); // [M, (C,) ...rest]
+  const kept = g.mul(found, g.reshape(there, [...index.shape, ...ones]));
+  return single ? kept : g.reduceSum(kept, [1]);
+}
+
 /** A decomposition of each composite primitive. */
 export const decompositions: { readonly [C in CompositePrimitive]: Decomposition<C> } = {
   rmsNorm(g, [x, weight], { epsilon }) {
@@ -180,6 +194,9 @@ export const decompositions: { readonly [C in CompositePrimitive]: Decomposition
       ? parts[0]!
       : g.logSumExp(g.concat(parts.map((part) => g.reshape(part, [rows, 1])), 1));
     return [g.sub(targetLogits(g, hidden!, vocabulary!, targets!).logits, total)];
+  },
+  regroup(g, [x, from]) {
+    return [regroupRows(g, x!, from!)];
   },
   attention(g, operands, attributes) {
     return [attentionForward(g, operands, attributes).output];

@@ -5,6 +5,7 @@
  * @module
  */
 
+export { INVISIBLE } from "./attention.ts";
 export * from "./backend.ts";
 export * from "./bind_sizes.ts";
 export type { BlockFormat } from "./block_formats.ts";

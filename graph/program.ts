@@ -166,10 +166,17 @@ export interface CompositeAttributes {
    */
   tokenLogProb: { readonly chunks: number };
   /**
+   * Moves rows and adds them up: result[m] = Σ x[from[m, c]] over the c with from[m, c] ≥ 0. Operands
+   * x [N, ...rest], from int32 [M, C], to int32 [N, D]; result [M, ...rest]. `to` says the same from
+   * the other side: n stands in row m of `from` as often as m stands in row n of `to`. That is not
+   * checked; the gradient moves rows by `to`, where that of `gather` would have to scatter them.
+   */
+  regroup: None;
+  /**
    * Scaled dot-product attention with grouped heads. Operands query [B, T, H, D], key and value
    * [B, S, Hkv, D]; then, as declared: lengths int32 [B] (positions ≥ length of a row are invisible);
-   * segments and parents int32 [B, T] for a tree mask; bias [B or 1, H, T, S] added to the scaled
-   * scores. Result [B, T, H, D]. A query that sees nothing gets zeros.
+   * segments and parents int32 [B, T] for a tree mask; bias [B or 1, H or 1, T, S] added to the
+   * scaled scores. Result [B, T, H, D]. A query that sees nothing gets zeros.
    */
   attention: {
     readonly scale: number;

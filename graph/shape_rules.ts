@@ -408,6 +408,16 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
     ]);
     return [{ dtype: "float32", shape: [hidden[0]!] }];
   },
+  regroup(operands) {
+    arity("regroup", operands, 3);
+    const x = demand("regroup", operands, 0, "float32");
+    const from = demand("regroup", operands, 1, "int32");
+    const to = demand("regroup", operands, 2, "int32");
+    if (x.length < 1 || from.length !== 2 || to.length !== 2 || to[0] !== x[0]) {
+      fail("regroup", "x [N, ...rest], from [M, C] and to [N, D] must agree", describe(operands));
+    }
+    return [{ dtype: "float32", shape: checkRank("regroup", [from[0]!, ...x.slice(1)]) }];
+  },
   attention(operands, { mask, lengths, bias }) {
     const tree = mask.kind === "tree";
     if (mask.kind === "causal") checkWindow("attention", mask.window);
@@ -436,7 +446,12 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
     }
     if (bias) {
       const shape = demand("attention", operands, next, "float32");
-      const expected = [shape[0] === 1 ? 1 : query[0]!, query[2]!, query[1]!, key[1]!];
+      const expected = [
+        shape[0] === 1 ? 1 : query[0]!,
+        shape[1] === 1 ? 1 : query[2]!,
+        query[1]!,
+        key[1]!,
+      ];
       demandShape("attention", "the bias", shape, expected);
     }
     return [{ dtype: "float32", shape: query }];

@@ -191,6 +191,11 @@ export const compositeVjps: { readonly [C in CompositePrimitive]: VjpRule<C> } =
       undefined,
     ];
   },
+  regroup: ({ g, operands: [, from, to], cotangent }) => [
+    () => g.regroup(cotangent, to!, from!),
+    undefined,
+    undefined,
+  ],
   attention({ g, operands, attributes: { scale, lengths, bias, mask }, cotangent, residuals }) {
     const [query, key] = operands as [Value, Value, Value];
     const [batch, time, heads] = query.shape as [Dim, Dim, Dim, Dim];

@@ -15,7 +15,7 @@ import type {
 import type { Store } from "../graph/mod.ts";
 import { generate } from "./generation/generate.ts";
 import type { LanguageModel } from "./language_model.ts";
-import { fedTokens, packSequences, planBatches, type Sequence } from "./sequences.ts";
+import { packSequences, planSequences, type Sequence } from "./sequences.ts";
 
 /** Options of {@linkcode LocalPolicy.logProbs}. */
 export interface LogProbsOptions {
@@ -120,10 +120,9 @@ export class LocalPolicy implements Policy {
     const filled = sequences.flatMap((sequence, index) =>
       sequence.responseIds.length > 0 ? [index] : []
     );
-    const lengths = filled.map((index) => fedTokens(sequences[index]!));
     const executable = await model.likelihood(this.trained);
     try {
-      for (const plan of planBatches(lengths, model.tokensPerBatch)) {
+      for (const plan of planSequences(filled.map((at) => sequences[at]!), model.tokensPerBatch)) {
         signal?.throwIfAborted();
         const batch = plan.map((at) => filled[at]!);
         const { owner: _, ...inputs } = packSequences(batch.map((index) => sequences[index]!));

@@ -1,5 +1,6 @@
 /**
- * Prompts and responses as token rows, planned into batches under a token budget.
+ * Prompts and responses as tokens of one run, planned into batches under a token budget. A prompt is
+ * computed once for all its responses in a batch.
  *
  * @module
  */
@@ -19,60 +20,189 @@ export function fedTokens({ promptIds, responseIds }: Sequence): number {
   return promptIds.length + responseIds.length - 1;
 }
 
+/** Names a prompt by its tokens. */
+function promptKey({ promptIds }: Sequence): string {
+  return promptIds.join();
+}
+
 /**
- * Batches of indices, longest sequences first, such that rows × longest ≤ `tokenBudget` (a single
- * longer sequence stands alone). Depends on the lengths alone.
+ * What a batch takes: prompts × longest prompt + responses × longest response, in tokens. That bounds
+ * the tokens fed, those scored, and the rows that attention is padded to.
+ */
+class BatchSize {
+  readonly #prompts = new Set<string>();
+  #longestPrompt = 0;
+  #responses = 0;
+  #longestResponse = 0;
+
+  /** The size with more sequences. */
+  with(sequences: readonly Sequence[]): BatchSize {
+    const size = new BatchSize();
+    for (const prompt of this.#prompts) size.#prompts.add(prompt);
+    size.#longestPrompt = this.#longestPrompt;
+    size.#longestResponse = this.#longestResponse;
+    size.#responses = this.#responses + sequences.length;
+    for (const sequence of sequences) {
+      size.#prompts.add(promptKey(sequence));
+      size.#longestPrompt = Math.max(size.#longestPrompt, sequence.promptIds.length);
+      size.#longestResponse = Math.max(size.#longestResponse, sequence.responseIds.length);
+    }
+    return size;
+  }
+
+  get tokens(): number {
+    return this.#prompts.size * this.#longestPrompt + this.#responses * this.#longestResponse;
+  }
+}
+
+/**
+ * Batches of indices under a token budget, longest first, with the responses of a prompt beside each
+ * other. A batch takes prompts × longest prompt + responses × longest response tokens (what is too long
+ * by itself stands alone). Depends on the token ids alone.
+ *
+ * @param together Sequences that stay in one batch: 2 where each two that follow one another are a pair.
  *
  * @example
  * ```ts
- * import { planBatches } from "./sequences.ts";
+ * import { planSequences } from "./sequences.ts";
  * import assert from "node:assert/strict";
- * assert.deepEqual(planBatches([3, 8, 5, 2], 10), [[1], [2, 0], [3]]);
+ * const sequence = (prompt: number, length: number) => ({
+ *   promptIds: [prompt, prompt, prompt],
+ *   responseIds: Array(length).fill(0),
+ * });
+ * // Two of prompt 7 take 3 + 2 · 4 tokens.
+ * const sequences = [sequence(7, 4), sequence(8, 5), sequence(7, 3)];
+ * assert.deepEqual(planSequences(sequences, 11), [[1], [0, 2]]);
  * ```
  */
-export function planBatches(lengths: readonly number[], tokenBudget: number): number[][] {
-  const order = lengths.map((_, index) => index).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
+export function planSequences(
+  sequences: readonly Sequence[],
+  tokenBudget: number,
+  together = 1,
+): number[][] {
+  const longest = (indices: readonly number[]) =>
+    Math.max(...indices.map((index) => fedTokens(sequences[index]!)));
+  const byPrompt = new Map<string, number[][]>();
+  for (let start = 0; start < sequences.length; start += together) {
+    const unit = Array.from({ length: together }, (_, at) => start + at);
+    const key = promptKey(sequences[start]!);
+    const units = byPrompt.get(key);
+    if (units) units.push(unit);
+    else byPrompt.set(key, [unit]);
+  }
+  const groups = [...byPrompt.values()].map((units) => ({ units, longest: longest(units.flat()) }));
+  groups.sort((a, b) => b.longest - a.longest || a.units[0]![0]! - b.units[0]![0]!);
+
+  const of = (indices: readonly number[]) => indices.map((index) => sequences[index]!);
   const batches: number[][] = [];
-  let longest = 0;
-  for (const index of order) {
-    const batch = batches.at(-1);
-    if (batch && (batch.length + 1) * longest <= tokenBudget) {
-      batch.push(index);
-    } else {
-      longest = lengths[index]!;
-      batches.push([index]);
+  let size = new BatchSize();
+  for (const { units } of groups) {
+    units.sort((a, b) => longest(b) - longest(a) || a[0]! - b[0]!);
+    const whole = of(units.flat());
+    // A prompt that fits a batch with all its responses is not computed in two.
+    const apart = new BatchSize().with(whole).tokens <= tokenBudget &&
+      size.with(whole).tokens > tokenBudget;
+    for (const [at, unit] of units.entries()) {
+      const next = size.with(of(unit));
+      const batch = batches.at(-1);
+      if (batch && !(apart && at === 0) && next.tokens <= tokenBudget) {
+        batch.push(...unit);
+        size = next;
+      } else {
+        batches.push([...unit]);
+        size = new BatchSize().with(of(unit));
+      }
     }
   }
   return batches;
 }
 
-/** The inputs of the likelihood program for some sequences, rows padded at the end. */
+/** Numbers of rows by places: a table padded with −1. */
+function table(rows: readonly (readonly number[])[], width: number): HostTensor {
+  const data = new Int32Array(rows.length * width).fill(-1);
+  rows.forEach((row, index) => data.set(row, index * width));
+  return { shape: [rows.length, width], data };
+}
+
+function vector(values: readonly number[]): HostTensor {
+  return { shape: [values.length], data: Int32Array.from(values) };
+}
+
+const longestOf = (rows: readonly (readonly unknown[])[]): number =>
+  Math.max(1, ...rows.map(({ length }) => length));
+
+/**
+ * The inputs of the likelihood program for some sequences: all tokens after each other without padding,
+ * each prompt once and then its responses, whose positions start again behind the prompt. See
+ * `models/programs/shared_prompts.ts` for the tables that attention is computed by.
+ */
 export function packSequences(sequences: readonly Sequence[]): Record<string, HostTensor> {
-  const batch = sequences.length;
-  const time = Math.max(...sequences.map(fedTokens));
-  const ids = new Int32Array(batch * time);
-  const positions = new Int32Array(batch * time);
+  const byPrompt = new Map<string, number[]>();
+  sequences.forEach((sequence, index) => {
+    const key = promptKey(sequence);
+    const indices = byPrompt.get(key);
+    if (indices) indices.push(index);
+    else byPrompt.set(key, [index]);
+  });
+
+  const ids: number[] = [];
+  const positions: number[] = [];
+  /** Adds tokens. @returns where they stand. */
+  const feed = (tokens: readonly number[], start: number): number[] =>
+    tokens.map((id, at) => {
+      positions.push(start + at);
+      return ids.push(id) - 1;
+    });
+  const prompts: number[][] = [];
+  const responses: number[][] = sequences.map(() => []);
+  const promptOf: number[] = sequences.map(() => 0);
+  for (const indices of byPrompt.values()) {
+    const { promptIds } = sequences[indices[0]!]!;
+    const prompt = prompts.push(feed(promptIds, 0)) - 1;
+    for (const index of indices) {
+      promptOf[index] = prompt;
+      responses[index] = feed(sequences[index]!.responseIds.slice(0, -1), promptIds.length);
+    }
+  }
+  const keys = responses.map((response, index) => [...prompts[promptOf[index]!]!, ...response]);
+
+  const [promptTime, responseTime, keyTime] = [prompts, responses, keys].map(longestOf) as [
+    number,
+    number,
+    number,
+  ];
+  /** Where each token stands in a table. */
+  const places = (rows: readonly (readonly number[])[], width: number): number[][] => {
+    const found: number[][] = ids.map(() => []);
+    rows.forEach((row, index) =>
+      row.forEach((token, at) => found[token]!.push(index * width + at))
+    );
+    return found;
+  };
+  const keyPlaces = places(keys, keyTime);
+
   const rows: number[] = [];
   const targets: number[] = [];
   const owner: number[] = [];
-  sequences.forEach(({ promptIds, responseIds }, row) => {
-    const start = row * time;
-    for (let t = 0; t < time; t++) positions[start + t] = t;
-    ids.set(promptIds, start);
-    ids.set(responseIds.slice(0, -1), start + promptIds.length);
-    responseIds.forEach((id, index) => {
-      rows.push(start + promptIds.length - 1 + index);
+  sequences.forEach(({ responseIds }, index) => {
+    // Each token is predicted by the one before it.
+    const before = [prompts[promptOf[index]!]!.at(-1)!, ...responses[index]!];
+    responseIds.forEach((id, at) => {
+      rows.push(before[at]!);
       targets.push(id);
-      owner.push(row);
+      owner.push(index);
     });
   });
-  const vector = (values: number[]): HostTensor => ({
-    shape: [values.length],
-    data: Int32Array.from(values),
-  });
   return {
-    ids: { shape: [batch, time], data: ids },
-    positions: { shape: [batch, time], data: positions },
+    ids: { shape: [1, ids.length], data: Int32Array.from(ids) },
+    positions: { shape: [1, ids.length], data: Int32Array.from(positions) },
+    prompt_tokens: table(prompts, promptTime),
+    prompt_places: table(places(prompts, promptTime), 1),
+    response_tokens: table(responses, responseTime),
+    response_places: table(places(responses, responseTime), 1),
+    key_tokens: table(keys, keyTime),
+    key_places: table(keyPlaces, longestOf(keyPlaces)),
+    prompt_lengths: vector(promptOf.map((prompt) => prompts[prompt]!.length)),
     rows: vector(rows),
     targets: vector(targets),
     owner: vector(owner),

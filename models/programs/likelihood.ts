@@ -16,6 +16,8 @@ import {
   vocabulary,
 } from "../architectures/mod.ts";
 
+import { sharedAttention, sharedPrompts } from "./shared_prompts.ts";
+
 /** Scope of the sums of gradients. */
 export const GRADIENTS = "gradients";
 
@@ -26,8 +28,9 @@ function tokenLogProbs(
   lora: LoraShape | undefined,
   chunks: number,
 ): Value {
-  const ids = g.input("ids", "int32", ["batch", "time"]);
-  const positions = g.input("positions", "int32", ["batch", "time"]);
+  const ids = g.input("ids", "int32", [1, "time"]);
+  const positions = g.input("positions", "int32", [1, "time"]);
+  const shared = sharedPrompts(g);
   const rows = g.input("rows", "int32", ["tokens"]);
   const targets = g.input("targets", "int32", ["tokens"]);
   const scale = 1 / Math.sqrt(config.headDim);
@@ -35,8 +38,7 @@ function tokenLogProbs(
     ids,
     positions,
     lora,
-    attend: (_, query, key, value) =>
-      g.attention(query, key, value, { scale, mask: { kind: "causal" } }),
+    attend: (_, query, key, value) => sharedAttention(g, shared, query, key, value, { scale }),
   });
   return g.tokenLogProb(
     selectRows(g, hidden, rows),
@@ -49,9 +51,9 @@ function tokenLogProbs(
 /**
  * Log-probabilities of given tokens.
  *
- * Inputs: `ids` and `positions` int32 [batch, time], rows padded at the end; `rows` int32 [tokens],
- * where in the flattened [batch · time] each scored token's predecessor stands; `targets` int32
- * [tokens], the scored tokens. Output: `token_log_probs` [tokens], nats.
+ * Inputs: `ids` and `positions` int32 [1, time], the tokens of all prompts and responses; those of
+ * {@linkcode sharedPrompts}; `rows` int32 [tokens], where each scored token's predecessor stands;
+ * `targets` int32 [tokens], the scored tokens. Output: `token_log_probs` [tokens], nats.
  */
 export function likelihoodProgram(config: DecoderConfig, lora?: LoraShape, chunks = 1): Program {
   const g = new ProgramBuilder("likelihood");

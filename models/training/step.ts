@@ -6,7 +6,7 @@
 
 import type { StepMetrics } from "../../core/mod.ts";
 import { type OptimizerOptions, stepInputs } from "../programs/optimizer.ts";
-import { fedTokens, packSequences, planBatches } from "../sequences.ts";
+import { packSequences, planSequences } from "../sequences.ts";
 import type { Fit } from "./fit.ts";
 import { groupMetrics } from "./metrics.ts";
 import type { PreparedGroup, PreparedResponse } from "./prepare.ts";
@@ -110,7 +110,7 @@ export async function takeStep(
   const logRatios = new Float64Array(responses.length);
   let loss = 0;
   let keep = false;
-  for (const plan of planBatches(responses.map(fedTokens), options.tokensPerBatch)) {
+  for (const plan of planSequences(responses, options.tokensPerBatch)) {
     signal?.throwIfAborted();
     const result = await accumulate(
       fit,

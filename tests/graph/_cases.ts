@@ -311,6 +311,12 @@ const simpleCases: Pick<Cases, SimplePrimitive> = {
   ],
 };
 
+const neighbours = given(["t", 2], (index, { t }) => {
+  const row = Math.floor(index / 2) + (index % 2 === 0 ? -1 : 1);
+  return row < t! ? row : -1;
+});
+const backwards = given(["t", 1], (index, { t }) => t! - 1 - index);
+
 const compositeCases: Pick<Cases, CompositePrimitive> = {
   rmsNorm: [
     of("three axes", [float(["b", "t", 8]), float([8])], { epsilon: 1e-5 }),
@@ -347,6 +353,21 @@ const compositeCases: Pick<Cases, CompositePrimitive> = {
   tokenLogProb: [1, 3, 7].map((chunks) =>
     of(`chunks: ${chunks}`, [float(["t", 4]), float([7, 4]), int(["t"], 7)], { chunks })
   ),
+  regroup: [
+    // Row m takes m − 1 and m + 1, so the transpose is the same.
+    of("neighbours", [float(["t", 3]), neighbours, neighbours], {}),
+    of("one row each, turned round", [float(["t", 2, 2]), backwards, backwards], {}),
+    of("numbers that all go to two rows", [
+      float(["t"]),
+      given([2, "t"], (index, { t }) => index % t!),
+      given(["t", 2], (index) => index % 2),
+    ], {}),
+    of("rows of which some are dropped", [
+      float(["t", 3]),
+      given([2, 1], (index) => index),
+      given(["t", 1], (index) => index < 2 ? index : -1),
+    ], {}),
+  ],
   attention: [
     attention("causal", { kind: "causal" }),
     attention("window", { kind: "causal", window: 2 }),
@@ -372,6 +393,10 @@ const compositeCases: Pick<Cases, CompositePrimitive> = {
     attention("a bias per row", { kind: "bidirectional" }, {
       bias: true,
       extra: [float(["b", 4, "t", "t"])],
+    }),
+    attention("one bias for all heads", { kind: "causal" }, {
+      bias: true,
+      extra: [float(["b", 1, "t", "t"])],
     }),
     attention("a head each", { kind: "causal" }, {
       operands: [float(["b", "t", 3, 2]), float(["b", "t", 3, 2]), float(["b", "t", 3, 2])],

@@ -13,6 +13,8 @@ const row = (g: Graph, ...data: number[]): Value => g.constant(data, [data.lengt
 const rows = (g: Graph, ...data: number[][]): Value =>
   g.constant(data.flat(), [data.length, data[0]!.length]);
 const ints = (g: Graph, ...data: number[]): Value => g.constant(data, [data.length], "int32");
+const pairs = (g: Graph, ...data: number[][]): Value =>
+  g.constant(data.flat(), [data.length, data[0]!.length], "int32");
 const bools = (g: Graph, ...data: number[]): Value => g.constant(data, [data.length], "bool");
 /** One value per time step, for one row, one head and a head of one number. */
 const times = (g: Graph, ...data: number[]): Value => g.constant(data, [1, data.length, 1, 1]);
@@ -124,6 +126,17 @@ const byHand: { readonly [P in Primitive]: readonly ByHand[] } = {
     [
       (g) => g.tokenLogProb(rows(g, [1], [1]), rows(g, [0], [ln3]), ints(g, 1, 0), 2),
       [Math.log(0.75), Math.log(0.25)],
+    ],
+  ],
+  regroup: [
+    [
+      (g) =>
+        g.regroup(
+          rows(g, [1, 2], [3, 4]),
+          pairs(g, [1, -1], [0, 1], [-1, -1]),
+          pairs(g, [1, -1], [0, 1]),
+        ),
+      [3, 4, 4, 6, 0, 0],
     ],
   ],
   // A query of zero weighs what it sees evenly.

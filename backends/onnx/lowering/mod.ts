@@ -23,6 +23,7 @@ export const lowerings: { readonly [P in Primitive]: Lowering<P> | "decompose" }
   ...composite,
   tokenLogProb: "decompose",
   attention: "decompose",
+  regroup: "decompose",
 };
 
 /** Operands that a lowering takes as encoded constants; all others are decoded first. */

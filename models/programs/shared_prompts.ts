@@ -1,0 +1,125 @@
+/**
+ * Attention over prompts and their responses where each token is fed once.
+ *
+ * The tokens of a run stand after each other without padding: a prompt, then its responses, all of them
+ * once. Everything but attention treats tokens apart, so chosen and rejected, or all K, share the
+ * prompt's work. Attention is computed as two products: of the prompts' tokens among themselves, and of
+ * the responses' tokens with those of their prompt and their own. No response meets another one, which
+ * a tree mask over one row would compute first and then hide; and what a query sees is the causal mask
+ * or window of its own sequence, whatever the architecture.
+ *
+ * @module
+ */
+
+import { type Dim, INVISIBLE, product, type ProgramBuilder, type Value } from "../../graph/mod.ts";
+
+/** A table of tokens [rows, width] (−1 where there is none) and its inverse. */
+interface Table {
+  /** int32 [rows, width]. */
+  readonly tokens: Value;
+  /** int32 [time, copies]: places of each token in the flattened table; −1 fills up. */
+  readonly places: Value;
+}
+
+/** The inputs that say which tokens belong together; `packSequences` makes them. */
+export interface SharedPrompts {
+  readonly prompts: Table;
+  readonly responses: Table;
+  /** Prompt and response of each response. */
+  readonly keys: Table;
+  /** int32 [responses]: tokens of each response's prompt. */
+  readonly lengths: Value;
+}
+
+/**
+ * Adds the inputs: `prompt_tokens` int32 [prompts, prompt_time], `response_tokens` int32 [responses,
+ * response_time] and `key_tokens` int32 [responses, key_time], where each cell is a token's index in the
+ * run or −1; `prompt_places` and `response_places` int32 [time, 1] and `key_places` int32 [time, copies],
+ * where a token stands in those tables; `prompt_lengths` int32 [responses].
+ */
+export function sharedPrompts(g: ProgramBuilder): SharedPrompts {
+  const int = (name: string, ...shape: Dim[]) => g.input(name, "int32", shape);
+  const table = (name: string, rows: Dim, copies: Dim): Table => ({
+    tokens: int(`${name}_tokens`, rows, `${name}_time`),
+    places: int(`${name}_places`, "time", copies),
+  });
+  return {
+    prompts: table("prompt", "prompts", 1),
+    responses: table("response", "responses", 1),
+    keys: table("key", "responses", "copies"),
+    lengths: int("prompt_lengths", "responses"),
+  };
+}
+
+/** x [1, time, H, D] as [rows, width, H, D] by a table; zeros where there is no token. */
+function spread(g: ProgramBuilder, x: Value, { tokens, places }: Table): Value {
+  const [, time, heads, size] = x.shape as [Dim, Dim, Dim, Dim];
+  const [rows, width] = tokens.shape as [Dim, Dim];
+  const flat = g.reshape(x, [time, product(heads, size)]);
+  const moved = g.regroup(flat, g.reshape(tokens, [product(rows, width), 1]), places);
+  return g.reshape(moved, [rows, width, heads, size]);
+}
+
+/** The inverse of {@linkcode spread}; zeros for tokens that are not in the table. */
+function collect(g: ProgramBuilder, x: Value, { tokens, places }: Table): Value {
+  const [rows, width, heads, size] = x.shape as [Dim, Dim, Dim, Dim];
+  const flat = g.reshape(x, [product(rows, width), product(heads, size)]);
+  const moved = g.regroup(flat, places, g.reshape(tokens, [product(rows, width), 1]));
+  return g.reshape(moved, [1, places.shape[0]!, heads, size]);
+}
+
+/** 0 or a large negative number [responses, 1, response_time, key_time]: what a response token sees. */
+function visibility(
+  g: ProgramBuilder,
+  { responses, keys, lengths }: SharedPrompts,
+  window: number | undefined,
+): Value {
+  const [rows, width] = responses.tokens.shape as [Dim, Dim];
+  const start = g.reshape(lengths, [rows, 1, 1, 1]);
+  const position = g.add(start, g.iota([width, 1], 0)); // [responses, 1, response_time, 1]
+  const column = g.iota([1, keys.tokens.shape[1]!], 1);
+  let seen = g.logicalNot(g.less(position, column));
+  if (window !== undefined) {
+    seen = g.logicalAnd(
+      seen,
+      g.less(g.sub(position, column), g.constant(window, [], "int32")),
+    );
+  }
+  return g.select(seen, g.constant(0), g.constant(INVISIBLE));
+}
+
+/** Mask and scale of an attention layer. */
+export interface SharedAttentionOptions {
+  readonly scale: number;
+  /** Tokens a query sees, itself included; all before it when not given. */
+  readonly window?: number;
+}
+
+/**
+ * Attention of query [1, time, H, D] to key and value [1, time, Hkv, D].
+ *
+ * @returns [1, time, H, D].
+ */
+export function sharedAttention(
+  g: ProgramBuilder,
+  shared: SharedPrompts,
+  query: Value,
+  key: Value,
+  value: Value,
+  { scale, window }: SharedAttentionOptions,
+): Value {
+  const { prompts, responses, keys } = shared;
+  const ofPrompts = g.attention(
+    spread(g, query, prompts),
+    spread(g, key, prompts),
+    spread(g, value, prompts),
+    { scale, mask: { kind: "causal", ...(window === undefined ? {} : { window }) } },
+  );
+  const ofResponses = g.attention(
+    spread(g, query, responses),
+    spread(g, key, keys),
+    spread(g, value, keys),
+    { scale, mask: { kind: "bidirectional" }, bias: visibility(g, shared, window) },
+  );
+  return g.add(collect(g, ofPrompts, prompts), collect(g, ofResponses, responses));
+}
