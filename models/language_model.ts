@@ -58,7 +58,10 @@ export interface LanguageModelOptions {
   } | {
     readonly kind: "all";
   };
-  /** Tokens (rows × longest) of one scoring or training run; 1024 when not given. */
+  /**
+   * Tokens of one scoring or training run, prompts × longest + responses × longest; 1024 when not
+   * given.
+   */
   readonly tokensPerBatch?: number;
   /**
    * Most memory for the logits of one scoring or training run, in bytes; 512 MiB when not given. The
@@ -88,7 +91,7 @@ export class LanguageModel {
   readonly template: "chat" | "none";
   /** What training fits. */
   readonly trainable: Required<LanguageModelOptions>["trainable"];
-  /** Tokens (rows × longest) of one scoring or training run. */
+  /** Tokens of one scoring or training run; see {@linkcode LanguageModelOptions.tokensPerBatch}. */
   readonly tokensPerBatch: number;
   /** Parts in which the vocabulary is walked; see {@linkcode LanguageModelOptions.logitsBytes}. */
   readonly vocabularyChunks: number;

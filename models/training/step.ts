@@ -19,7 +19,7 @@ export interface StepOptions {
   readonly maxGradNorm: number;
   /** β = 1/η, for the metrics. */
   readonly beta: number;
-  /** Tokens (rows × longest) of one run. */
+  /** Tokens of one run; see `planSequences`. */
   readonly tokensPerBatch: number;
 }
 
