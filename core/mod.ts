@@ -14,6 +14,7 @@ export * from "./hash.ts";
 export * from "./journal.ts";
 export * from "./judgements.ts";
 export * from "./losses.ts";
+export * from "./mixture_policy.ts";
 export * from "./oracle.ts";
 export * from "./policy.ts";
 export * from "./random.ts";
