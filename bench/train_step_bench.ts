@@ -42,9 +42,9 @@ for (const [name, trainable] of Object.entries(TRAINABLE)) {
   const responses = groups.flatMap((group) => group.responses);
   const scored = await policy.scoreSequences(responses);
   responses.forEach((response, index) => {
-    response.previousLogProbs = scored[index]!;
+    response.anchorLogProbs = scored[index]!;
   });
-  const fit = await model.fit(policy, "sppo", OPTIMIZERS.adamw);
+  const fit = await model.fit(policy, { name: "sppo", beta: 1 }, OPTIMIZERS.adamw);
   const options = { ...TRAINING_DEFAULTS, learningRate: 1e-6, tokensPerBatch: 2048 };
   let step = 0;
   Deno.bench({

@@ -6,7 +6,9 @@
 
 import { numbers } from "./arithmetic.ts";
 import type { Journal } from "./journal.ts";
-import { losses } from "./losses.ts";
+import type { Loss } from "./objectives/loss.ts";
+import { losses, lossOf, type LossSpec } from "./objectives/losses.ts";
+import { stepLoss, type StepResponse, stepSlopes } from "./objectives/step_loss.ts";
 import type { TabularPolicy } from "./tabular.ts";
 import type { Trainer, TrainingGroup } from "./trainer.ts";
 
@@ -65,7 +67,8 @@ export function multiplicativeWeights(): Trainer<TabularPolicy> {
       }
       const policy = previousPolicy.with(logWeights);
       await journal.write("policy", encodeTable(policy));
-      yield { step: 1, loss: meanLoss(previousPolicy, previousPolicy, groups) };
+      const loss = meanLoss(losses.sppo({ beta: 1 }), previousPolicy, previousPolicy, groups);
+      yield { step: 1, loss };
       return policy;
     },
     restore: restoreTable,
@@ -78,16 +81,17 @@ export interface GradientDescentOptions {
   readonly steps: number;
   /** Step size, > 0. */
   readonly learningRate: number;
+  /** SPPO's by default. */
+  readonly loss?: LossSpec;
   /** Steps between checkpoints; only the end is written without. */
   readonly checkpointEvery?: number;
 }
 
 /**
- * Gradient descent on the logits θ of a softmax policy, with all groups in each step:
- * L = mean over groups of Σ_i w_i (log π_θ(y_i)/π_t(y_i) − target_i)²,
- * ∂L/∂θ_j = mean Σ_i 2 w_i r_i ([i = j] − π_θ(j)), where r_i is the residual.
+ * Gradient descent on the logits θ of a softmax policy, with all groups in each step, for any loss L:
+ * ∂L/∂θ_j = Σ_i ∂L/∂log π_θ(y_i) ([i = j] − π_θ(j)).
  *
- * @throws {RangeError} When steps or learning rate are out of range.
+ * @throws {RangeError} When steps, learning rate or a parameter of the loss are out of range.
  *
  * @example
  * ```ts
@@ -98,6 +102,8 @@ export interface GradientDescentOptions {
  */
 export function gradientDescent(options: GradientDescentOptions): Trainer<TabularPolicy> {
   const { steps, learningRate, checkpointEvery } = options;
+  const spec = options.loss ?? { name: "sppo", beta: 1 };
+  const loss = lossOf(spec);
   if (!(Number.isSafeInteger(steps) && steps >= 1) || !(learningRate > 0)) {
     throw new RangeError(
       `Cannot descend as steps must be a whole number of at least 1 and the learning rate positive: ` +
@@ -105,8 +111,10 @@ export function gradientDescent(options: GradientDescentOptions): Trainer<Tabula
     );
   }
   return {
-    id: `gradient-descent-${steps}-${learningRate}`,
-    async *train({ previousPolicy, groups }, { journal, signal }) {
+    id: `gradient-descent-${steps}-${learningRate}` +
+      (options.loss === undefined ? "" : `-${JSON.stringify(spec)}`),
+    async *train({ previousPolicy, referencePolicy, groups }, { journal, signal }) {
+      const anchor = loss.against === "reference" ? referencePolicy : previousPolicy;
       let policy = previousPolicy;
       let step = 0;
       const checkpoint = await journal.read("checkpoint");
@@ -116,8 +124,8 @@ export function gradientDescent(options: GradientDescentOptions): Trainer<Tabula
       }
       while (step < steps) {
         signal?.throwIfAborted();
-        const loss = meanLoss(policy, previousPolicy, groups);
-        policy = descend(policy, previousPolicy, groups, learningRate);
+        const value = meanLoss(loss, policy, anchor, groups);
+        policy = descend(policy, anchor, groups, { loss, learningRate });
         step++;
         if (step === steps) await journal.write("policy", encodeTable(policy));
         else if (checkpointEvery !== undefined && step % checkpointEvery === 0) {
@@ -127,7 +135,7 @@ export function gradientDescent(options: GradientDescentOptions): Trainer<Tabula
           bytes.set(table, 8);
           await journal.write("checkpoint", bytes);
         }
-        yield { step, loss, learning_rate: learningRate };
+        yield { step, loss: value, learning_rate: learningRate };
       }
       return policy;
     },
@@ -137,45 +145,56 @@ export function gradientDescent(options: GradientDescentOptions): Trainer<Tabula
 
 function descend(
   policy: TabularPolicy,
-  previous: TabularPolicy,
+  anchor: TabularPolicy,
   groups: readonly TrainingGroup[],
-  learningRate: number,
+  { loss, learningRate }: { readonly loss: Loss; readonly learningRate: number },
 ): TabularPolicy {
+  const measured = measure(policy, anchor, groups);
+  const slopes = stepSlopes(loss, measured.map(({ responses }) => responses));
+  let at = 0;
   const logits = new Map<string, Float64Array>();
-  for (const group of groups) {
-    const promptId = group.prompt.id;
-    const now = policy.logProbsOf(promptId), before = previous.logProbsOf(promptId);
+  for (const { promptId, responses } of measured) {
+    const now = policy.logProbsOf(promptId);
     const values = logits.get(promptId) ?? now.slice();
     const gradient = new Float64Array(values.length);
-    for (const { index, target, weight } of indexResponses(policy, group)) {
-      const slope = 2 * weight * (now[index]! - before[index]! - target);
+    for (const { index } of responses) {
+      const slope = slopes[at++]!;
       for (let j = 0; j < gradient.length; j++) {
         gradient[j]! += slope * ((index === j ? 1 : 0) - Math.exp(now[j]!));
       }
     }
     for (let j = 0; j < values.length; j++) {
-      values[j]! -= learningRate * gradient[j]! / groups.length;
+      values[j]! -= learningRate * gradient[j]!;
     }
     logits.set(promptId, values);
   }
   return policy.with(logits);
 }
 
-function meanLoss(
+/** The groups as a loss sees them: an answer is one token. */
+function measure(
   policy: TabularPolicy,
-  previous: TabularPolicy,
+  anchor: TabularPolicy,
+  groups: readonly TrainingGroup[],
+): { promptId: string; responses: (StepResponse<number> & { index: number })[] }[] {
+  return groups.map((group) => {
+    const promptId = group.prompt.id;
+    const now = policy.logProbsOf(promptId), then = anchor.logProbsOf(promptId);
+    const responses = indexResponses(policy, group).map(({ index, target, weight }) => {
+      const logProb = now[index]!;
+      return { index, logProb, logRatio: logProb - then[index]!, tokens: 1, target, weight };
+    });
+    return { promptId, responses };
+  });
+}
+
+function meanLoss(
+  loss: Loss,
+  policy: TabularPolicy,
+  anchor: TabularPolicy,
   groups: readonly TrainingGroup[],
 ): number {
-  let sum = 0;
-  for (const group of groups) {
-    const now = policy.logProbsOf(group.prompt.id), before = previous.logProbsOf(group.prompt.id);
-    for (const { index, target, weight } of indexResponses(policy, group)) {
-      const logProb = now[index]!;
-      const input = { logProb, logRatio: logProb - before[index]!, target, tokens: 1 };
-      sum += weight * losses.sppo(numbers, input);
-    }
-  }
-  return sum / groups.length;
+  return stepLoss(numbers, loss, measure(policy, anchor, groups).map((each) => each.responses));
 }
 
 function indexResponses(

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { losses, type LossName, type Prompt, type Response } from "../core/mod.ts";
+import { lossOf, type LossSpec, type Prompt, type Response } from "../core/mod.ts";
 import type {
   Backend,
   BoundExecutable,
@@ -34,7 +34,6 @@ import {
   gradientProgram,
   GRADIENTS,
   likelihoodProgram,
-  ON_LOG_RATIOS,
   type Trainable,
 } from "./programs/likelihood.ts";
 import {
@@ -334,13 +333,13 @@ export class LanguageModel {
   }
 
   /** Starts a fit from a policy: copies what it trained, and makes room for gradients and moments. */
-  async fit(policy: LocalPolicy, loss: LossName, optimizer: OptimizerOptions): Promise<Fit> {
+  async fit(policy: LocalPolicy, spec: LossSpec, optimizer: OptimizerOptions): Promise<Fit> {
+    const loss = lossOf(spec);
     const trainable = this.trainableTensors();
     const { scope, tensors } = trainable;
     const gradient = await this.#compiled(
-      `gradient ${loss}`,
-      () =>
-        gradientProgram(this.config, losses[loss], trainable, this.#lora, this.vocabularyChunks),
+      `gradient ${JSON.stringify(spec)}`,
+      () => gradientProgram(this.config, loss, trainable, this.#lora, this.vocabularyChunks),
     );
     const norm = await this.#compiled("norm", () => gradientNormProgram(tensors));
     const step = await this.#compiled(
@@ -350,6 +349,7 @@ export class LanguageModel {
     const trained = await policy.trained!.snapshot();
     const gradients = await this.backend.createStore(tensors);
     const moments = await this.backend.createStore(momentTensors(optimizer, tensors));
+    const likelihood = loss.per === "batch" ? await this.likelihood(trained) : undefined;
     const bound = {
       gradient: gradient.bind({ [scope]: trained, [GRADIENTS]: gradients }),
       norm: norm.bind({ [GRADIENTS]: gradients }),
@@ -360,10 +360,12 @@ export class LanguageModel {
       gradients,
       moments,
       trainable,
-      onLogRatios: ON_LOG_RATIOS[loss],
+      loss,
+      likelihood,
       ...bound,
       async dispose() {
         for (const executable of Object.values(bound)) await executable.dispose();
+        await likelihood?.dispose();
         await gradients.dispose();
         await moments.dispose();
       },

@@ -15,7 +15,7 @@ import type {
 import type { Store } from "../graph/mod.ts";
 import { generate } from "./generation/generate.ts";
 import type { LanguageModel } from "./language_model.ts";
-import { packSequences, planSequences, type Sequence } from "./sequences.ts";
+import { scoreSequences, type Sequence } from "./sequences.ts";
 
 /** Options of {@linkcode LocalPolicy.logProbs}. */
 export interface LogProbsOptions {
@@ -115,30 +115,12 @@ export class LocalPolicy implements Policy {
     sequences: readonly Sequence[],
     signal?: AbortSignal,
   ): Promise<Float32Array[]> {
-    const { model } = this;
-    const scored: Float32Array[] = sequences.map(() => new Float32Array(0));
-    const filled = sequences.flatMap((sequence, index) =>
-      sequence.responseIds.length > 0 ? [index] : []
-    );
-    const executable = await model.likelihood(this.trained);
+    const executable = await this.model.likelihood(this.trained);
     try {
-      for (const plan of planSequences(filled.map((at) => sequences[at]!), model.tokensPerBatch)) {
-        signal?.throwIfAborted();
-        const batch = plan.map((at) => filled[at]!);
-        const { owner: _, ...inputs } = packSequences(batch.map((index) => sequences[index]!));
-        const outputs = await executable.run(inputs, signal ? { signal } : {});
-        const values = outputs.token_log_probs!.data as Float32Array;
-        let at = 0;
-        for (const index of batch) {
-          const { length } = sequences[index]!.responseIds;
-          scored[index] = values.slice(at, at + length);
-          at += length;
-        }
-      }
+      return await scoreSequences(executable, sequences, this.model.tokensPerBatch, signal);
     } finally {
       await executable.dispose();
     }
-    return scored;
   }
 
   /** The policy as files: a PEFT adapter, or a whole checkpoint when all weights are trained. */

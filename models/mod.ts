@@ -10,14 +10,14 @@ export type {
   FinishReason,
   Journal,
   Json,
-  LossInput,
+  Loss,
   LossName,
+  LossSpec,
   Message,
   Policy,
   Prompt,
   Response,
   ResponseGroup,
-  ResponseLoss,
   Sampled,
   SampleOptions,
   Sampler,
@@ -47,6 +47,7 @@ export * from "./local_policy.ts";
 export * from "./policy_files.ts";
 export * from "./programs/decode.ts";
 export * from "./programs/likelihood.ts";
+export * from "./programs/loss_terms.ts";
 export * from "./programs/optimizer.ts";
 export * from "./remote/openai_sampler.ts";
 export * from "./sequences.ts";

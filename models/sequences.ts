@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { HostTensor } from "../graph/mod.ts";
+import type { BoundExecutable, HostTensor } from "../graph/mod.ts";
 
 /** A response after its prompt. */
 export interface Sequence {
@@ -207,4 +207,35 @@ export function packSequences(sequences: readonly Sequence[]): Record<string, Ho
     targets: vector(targets),
     owner: vector(owner),
   };
+}
+
+/**
+ * Token log-probabilities of sequences, in their order.
+ *
+ * @param likelihood The likelihood program, bound.
+ */
+export async function scoreSequences(
+  likelihood: BoundExecutable,
+  sequences: readonly Sequence[],
+  tokenBudget: number,
+  signal?: AbortSignal,
+): Promise<Float32Array[]> {
+  const scored: Float32Array[] = sequences.map(() => new Float32Array(0));
+  const filled = sequences.flatMap((sequence, index) =>
+    sequence.responseIds.length > 0 ? [index] : []
+  );
+  for (const plan of planSequences(filled.map((at) => sequences[at]!), tokenBudget)) {
+    signal?.throwIfAborted();
+    const batch = plan.map((at) => filled[at]!);
+    const { owner: _, ...inputs } = packSequences(batch.map((index) => sequences[index]!));
+    const outputs = await likelihood.run(inputs, signal ? { signal } : {});
+    const values = outputs.token_log_probs!.data as Float32Array;
+    let at = 0;
+    for (const index of batch) {
+      const { length } = sequences[index]!.responseIds;
+      scored[index] = values.slice(at, at + length);
+      at += length;
+    }
+  }
+  return scored;
 }

@@ -93,17 +93,17 @@ async function prepare(
   let next = 0;
   const prepared = groups.map(({ prompt_ids: promptIds, responses }) => ({
     responses: responses.map(({ ids: responseIds, win_rate: winRate, previous_log_prob }) => {
-      const previousLogProbs = scored[next++]!;
+      const anchorLogProbs = scored[next++]!;
       const difference = relativeDifference(
         "log-probability",
-        previousLogProbs.reduce((sum, logProb) => sum + logProb, 0),
+        anchorLogProbs.reduce((sum, logProb) => sum + logProb, 0),
         previous_log_prob!,
         LOG_PROB_TOLERANCE,
       );
       logProbDifference = Math.max(logProbDifference, difference);
       const target = eta * (winRate - 0.5);
       const weight = 1 / responses.length;
-      return { promptIds, responseIds, target, weight, winRate, previousLogProbs };
+      return { promptIds, responseIds, target, weight, winRate, anchorLogProbs };
     }),
   }));
   return { groups: prepared, logProbDifference };
@@ -136,12 +136,11 @@ export async function loadLoraFit(
     tokens: responses.reduce((sum, response) => sum + fedTokens(response) + 1, 0),
     logProbDifference,
     async start() {
-      const fit = await model.fit(policy, "sppo", OPTIMIZER);
+      const fit = await model.fit(policy, { name: "sppo", beta: 1 / data.eta }, OPTIMIZER);
       const stepOptions = {
         optimizer: OPTIMIZER,
         learningRate,
         maxGradNorm: 0, // measured, as in every step, but not clipped
-        beta: 1 / data.eta,
         tokensPerBatch: model.tokensPerBatch,
       };
       let taken = 0;

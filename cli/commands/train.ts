@@ -215,7 +215,7 @@ function isLinearLayer(name: string): name is LinearLayer {
 
 function trainerOf(model: LanguageModel, values: TrainValues): ReturnType<typeof lmTrainer> {
   return lmTrainer(model, {
-    loss: values.loss,
+    loss: values.loss === "sft" ? { name: "sft" } : { name: "sppo", beta: 1 / values.eta },
     optimizer: { ...OPTIMIZERS[values.optimizer], weightDecay: values.weightDecay },
     learningRate: values.learningRate,
     schedule: values.schedule,
@@ -224,7 +224,6 @@ function trainerOf(model: LanguageModel, values: TrainValues): ReturnType<typeof
     epochs: values.epochs,
     batchSize: values.batch,
     maxGradNorm: values.maxGradNorm,
-    beta: 1 / values.eta,
     maxLength: Math.min(values.maxLength, model.config.maxPositions),
     tooLong: values.tooLong,
     checkpointEvery: values.checkpointEvery,

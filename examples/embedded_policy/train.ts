@@ -140,7 +140,7 @@ const model = await LanguageModel.load(start, backend, {
 });
 const trainer = lmTrainer(model, {
   ...TRAINING_DEFAULTS,
-  loss: "sft",
+  loss: { name: "sft" },
   optimizer: { ...OPTIMIZERS.adamw, beta2: 0.98, weightDecay: 0.01 },
   learningRate: 3e-3,
   schedule: "cosine",

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Arithmetic, LossName, ResponseLoss } from "../../core/mod.ts";
+import type { Loss } from "../../core/mod.ts";
 import { gradients, type Program, ProgramBuilder, simplify, type Value } from "../../graph/mod.ts";
 import {
   type DecoderConfig,
@@ -15,6 +15,7 @@ import {
   selectRows,
   vocabulary,
 } from "../architectures/mod.ts";
+import { lossTotal } from "./loss_terms.ts";
 
 import { sharedAttention, sharedPrompts } from "./shared_prompts.ts";
 
@@ -61,22 +62,6 @@ export function likelihoodProgram(config: DecoderConfig, lora?: LoraShape, chunk
   return g.build();
 }
 
-/** Losses on the values of a program. */
-export function graphArithmetic(g: ProgramBuilder): Arithmetic<Value> {
-  const zero = g.constant(0);
-  return {
-    constant: (value) => g.constant(value),
-    add: (a, b) => g.add(a, b),
-    sub: (a, b) => g.sub(a, b),
-    mul: (a, b) => g.mul(a, b),
-    logSigmoid: (x) => g.neg(g.softplus(g.neg(x))),
-    relu: (x) => g.maximum(x, zero),
-  };
-}
-
-/** Whether a loss is on log-ratios, so that a fit needs log π_t of every token. */
-export const ON_LOG_RATIOS: Readonly<Record<LossName, boolean>> = { sppo: true, sft: false };
-
 /** What is trained: tensors of one scope. */
 export interface Trainable {
   /** The scope they are in. */
@@ -89,16 +74,17 @@ export interface Trainable {
  * Gradients of a loss, added to those of the micro-batches before.
  *
  * Inputs: those of {@linkcode likelihoodProgram}; `owner` int32 [tokens], the response a token belongs
- * to; `previous_log_probs` float32 [tokens], log π_t of each; `target`, `weight` and `length` float32
- * [responses]; `keep` float32 [1]: 0 starts a new sum of gradients, 1 adds to it.
+ * to; `anchor_log_probs` float32 [tokens], log π of the fixed policy of each; `length` float32
+ * [responses]; those of {@linkcode lossTotal}; `keep` float32 [1]: 0 starts a new sum of gradients, 1
+ * adds to it.
  *
  * Outputs: `loss`, Σ weight · loss; `log_prob` [responses]; `log_ratio` [responses], the sum over
- * tokens of log π_θ − log π_t. The difference is taken before the sum: sums of hundreds of tokens
+ * tokens of log π_θ − log π. The difference is taken before the sum: sums of hundreds of tokens
  * round, and a policy against itself must give 0. Updates the scope `gradients`.
  */
 export function gradientProgram(
   config: DecoderConfig,
-  loss: ResponseLoss,
+  loss: Loss,
   trainable: Trainable,
   lora?: LoraShape,
   chunks = 1,
@@ -106,17 +92,13 @@ export function gradientProgram(
   const g = new ProgramBuilder("gradient");
   const perToken = tokenLogProbs(g, config, lora, chunks);
   const owner = g.input("owner", "int32", ["tokens"]);
-  const responses = (name: string) => g.input(name, "float32", ["responses"]);
-  const previous = g.input("previous_log_probs", "float32", ["tokens"]);
-  const target = responses("target");
-  const weight = responses("weight");
-  const length = responses("length");
+  const anchor = g.input("anchor_log_probs", "float32", ["tokens"]);
+  const tokens = g.input("length", "float32", ["responses"]);
   const keep = g.input("keep", "float32", [1]);
 
   const logProb = g.scatterAdd(perToken, owner, "responses");
-  const logRatio = g.scatterAdd(g.sub(perToken, previous), owner, "responses");
-  const each = loss(graphArithmetic(g), { logProb, logRatio, target, tokens: length });
-  const total = g.reduceSum(g.mul(weight, each));
+  const logRatio = g.scatterAdd(g.sub(perToken, anchor), owner, "responses");
+  const total = lossTotal(g, loss, { logProb, logRatio, tokens });
   g.output("loss", total);
   g.output("log_prob", logProb);
   g.output("log_ratio", logRatio);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Loss } from "../../core/mod.ts";
 import type { BoundExecutable, Store } from "../../graph/mod.ts";
 import type { Trainable } from "../programs/likelihood.ts";
 
@@ -23,8 +24,10 @@ export interface Fit {
   readonly step: BoundExecutable;
   /** Names and shapes of what is trained. */
   readonly trainable: Trainable;
-  /** Whether the loss is on log-ratios. */
-  readonly onLogRatios: boolean;
+  /** The objective. */
+  readonly loss: Loss;
+  /** Log-probabilities under what is being trained; for losses of a whole batch alone. */
+  readonly likelihood: BoundExecutable | undefined;
   /** Frees all but `trained`, which is the result. */
   dispose(): Promise<void>;
 }

@@ -1,24 +1,23 @@
 /**
- * The trainer of language models: fits an adapter, or all weights, to the targets of groups of
- * responses. It knows the loss only by its name in core's table.
+ * The trainer of language models: fits an adapter, or all weights, to groups of responses. It knows
+ * the loss only as an entry of core's table.
  *
  * @module
  */
 
 import type {
   Journal,
-  LossName,
+  LossSpec,
   StepMetrics,
   Trainer,
   TrainingTask,
   TrainOptions,
 } from "../../core/mod.ts";
-import { randomStream, shuffle } from "../../core/mod.ts";
+import { lossOf, randomStream, shuffle } from "../../core/mod.ts";
 import type { Store } from "../../graph/mod.ts";
 import type { LanguageModel } from "../language_model.ts";
 import type { LocalPolicy } from "../local_policy.ts";
 import { writeSafetensors } from "../checkpoints/safetensors.ts";
-import { ON_LOG_RATIOS } from "../programs/likelihood.ts";
 import { type OptimizerOptions, OPTIMIZERS } from "../programs/optimizer.ts";
 import { fedTokens } from "../sequences.ts";
 import {
@@ -28,14 +27,15 @@ import {
   encodeCheckpoint,
   readTrained,
 } from "./fit_checkpoint.ts";
+import { checkGroups } from "./loss_inputs.ts";
 import { type PreparedGroup, prepareGroups } from "./prepare.ts";
 import { type ScheduleName, stepLearningRate } from "./schedule.ts";
 import { takeStep } from "./step.ts";
 
 /** Options of {@linkcode lmTrainer}. */
 export interface TrainingOptions {
-  /** Objective, by its name in core's table. */
-  readonly loss: LossName;
+  /** Objective, by its name in core's table, with what it is given. */
+  readonly loss: LossSpec;
   /** Optimizer with its constants. */
   readonly optimizer: OptimizerOptions;
   /** Peak learning rate. */
@@ -54,8 +54,6 @@ export interface TrainingOptions {
   readonly batchSize: number;
   /** Gradients are scaled down to this norm; 0 leaves them. */
   readonly maxGradNorm: number;
-  /** β = 1/η, for the metrics `rewards/*` and `loss/normalized`. */
-  readonly beta: number;
   /** Longest prompt and response in tokens. */
   readonly maxLength: number;
   /** What becomes of a longer one: left out and counted, or cut. */
@@ -71,7 +69,7 @@ export interface TrainingOptions {
  * RMSProp at 5e-7 with batches of 64.
  */
 export const TRAINING_DEFAULTS: TrainingOptions = {
-  loss: "sppo",
+  loss: { name: "sppo", beta: 1e-3 },
   optimizer: OPTIMIZERS.adamw,
   learningRate: 2e-4,
   schedule: "linear",
@@ -79,7 +77,6 @@ export const TRAINING_DEFAULTS: TrainingOptions = {
   epochs: 1,
   batchSize: 8,
   maxGradNorm: 1,
-  beta: 1e-3,
   maxLength: 1024,
   tooLong: "skip",
   checkpointEvery: 25,
@@ -97,8 +94,8 @@ function epochOrder(groups: number, seed: number, iteration: number, epoch: numb
   );
 }
 
-/** Log-probabilities under π_t, by the program that trains. */
-async function scorePrevious(
+/** Log-probabilities under the policy that log-ratios are taken against, by the program that trains. */
+async function scoreAnchor(
   policy: LocalPolicy,
   groups: PreparedGroup[],
   signal?: AbortSignal,
@@ -106,7 +103,7 @@ async function scorePrevious(
   const responses = groups.flatMap((group) => group.responses);
   const scored = await policy.scoreSequences(responses, signal);
   responses.forEach((response, index) => {
-    response.previousLogProbs = scored[index]!;
+    response.anchorLogProbs = scored[index]!;
   });
 }
 
@@ -138,6 +135,7 @@ async function savedCheckpoint(journal: Journal): Promise<Checkpoint | undefined
  * without a step says how many responses were left out, and π_{t+1} equals π_t.
  */
 export function lmTrainer(model: LanguageModel, options: TrainingOptions): Trainer<LocalPolicy> {
+  const loss = lossOf(options.loss);
   return {
     id: JSON.stringify({
       ...options,
@@ -156,7 +154,11 @@ export function lmTrainer(model: LanguageModel, options: TrainingOptions): Train
         const trained = await task.previousPolicy.trained!.snapshot();
         return await keepPolicy(model, trained, 0, journal);
       }
-      if (ON_LOG_RATIOS[options.loss]) await scorePrevious(task.previousPolicy, groups, signal);
+      checkGroups(loss, groups);
+      if (loss.against !== undefined) {
+        const anchors = { previous: task.previousPolicy, reference: task.referencePolicy };
+        await scoreAnchor(anchors[loss.against], groups, signal);
+      }
       const stepsPerEpoch = Math.ceil(groups.length / options.batchSize);
       const totalSteps = Math.min(options.maxSteps ?? Infinity, stepsPerEpoch * options.epochs);
 

@@ -4,65 +4,79 @@
  * @module
  */
 
-import type { PreparedGroup } from "./prepare.ts";
+import type { Loss } from "../../core/mod.ts";
+import type { PreparedGroup, PreparedResponse } from "./prepare.ts";
 
 /** What a step measured of each response, groups after each other. */
 export interface ResponseValues {
   /** log π_θ. */
   readonly logProbs: Float64Array;
-  /** log π_θ − log π_t, where the loss is on log-ratios. */
-  readonly logRatios: Float64Array | undefined;
+  /** log π_θ − log π of the policy that log-ratios are taken against, where the loss has one. */
+  readonly logRatios: Float64Array;
 }
 
 /**
- * `logps/*`, and where there are log-ratios `log_ratios/*`, `rewards/*` (β · log-ratio), their margin
- * and accuracy, of the chosen and the rejected response: the one with the highest and the lowest win
- * rate, or without win rates the first and the last. Groups of one response have a chosen one alone.
+ * `logps/*` (sums over tokens), `log_ratios/*` where the loss has them, and `rewards/*` as the loss
+ * defines them, their margin and accuracy, of the chosen and the rejected response: the one with the
+ * highest and the lowest win rate, or without win rates the first and the last. Groups of one response
+ * have a chosen one alone.
  */
 export function groupMetrics(
   groups: readonly PreparedGroup[],
+  loss: Loss,
   { logProbs, logRatios }: ResponseValues,
-  beta: number,
 ): Record<string, number> {
-  const chosen = { logProb: 0, logRatio: 0 };
-  const rejected = { logProb: 0, logRatio: 0 };
+  const chosen = sums(), rejected = sums();
   let accurate = 0;
-  let pairs = 0;
   let start = 0;
   for (const { responses } of groups) {
-    let best = 0;
-    let worst = responses[0]!.winRate === undefined ? responses.length - 1 : 0;
-    responses.forEach(({ winRate }, index) => {
-      if (winRate === undefined) return;
-      if (winRate > (responses[best]!.winRate ?? -Infinity)) best = index;
-      if (winRate < (responses[worst]!.winRate ?? Infinity)) worst = index;
-    });
-    const ratio = (index: number) => logRatios?.[start + index] ?? 0;
-    chosen.logProb += logProbs[start + best]!;
-    chosen.logRatio += ratio(best);
-    if (responses.length > 1) {
-      rejected.logProb += logProbs[start + worst]!;
-      rejected.logRatio += ratio(worst);
-      if (ratio(best) > ratio(worst)) accurate++;
-      pairs++;
-    }
+    const [best, worst] = extremes(responses);
+    const add = (to: Sums, index: number): number => {
+      const logProb = logProbs[start + index]!, logRatio = logRatios[start + index]!;
+      const tokens = responses[index]!.responseIds.length;
+      const reward = loss.reward?.({ logProb, logRatio, tokens }) ?? 0;
+      to.count++;
+      to.logProb += logProb;
+      to.logRatio += logRatio;
+      to.reward += reward;
+      return reward;
+    };
+    const won = add(chosen, best);
+    if (responses.length > 1 && won > add(rejected, worst)) accurate++;
     start += responses.length;
   }
-  const n = groups.length;
-  const margin = chosen.logRatio / n - rejected.logRatio / pairs;
-  return {
-    "logps/chosen": chosen.logProb / n,
-    ...(pairs > 0 ? { "logps/rejected": rejected.logProb / pairs } : {}),
-    ...(logRatios
-      ? { "log_ratios/chosen": chosen.logRatio / n, "rewards/chosen": beta * chosen.logRatio / n }
-      : {}),
-    ...(logRatios && pairs > 0
-      ? {
-        "log_ratios/rejected": rejected.logRatio / pairs,
-        "rewards/rejected": beta * rejected.logRatio / pairs,
-        "rewards/margins": beta * margin,
-        "rewards/accuracies": accurate / pairs,
-      }
-      : {}),
-  };
+  const metrics: Record<string, number> = {};
+  for (const [name, { count, logProb, logRatio, reward }] of entries({ chosen, rejected })) {
+    if (count === 0) continue;
+    metrics[`logps/${name}`] = logProb / count;
+    if (loss.against !== undefined) metrics[`log_ratios/${name}`] = logRatio / count;
+    if (loss.reward !== undefined) metrics[`rewards/${name}`] = reward / count;
+  }
+  if (loss.reward !== undefined && rejected.count > 0) {
+    metrics["rewards/margins"] = metrics["rewards/chosen"]! - metrics["rewards/rejected"]!;
+    metrics["rewards/accuracies"] = accurate / rejected.count;
+  }
+  return metrics;
+}
+
+interface Sums {
+  count: number;
+  logProb: number;
+  logRatio: number;
+  reward: number;
+}
+
+const sums = (): Sums => ({ count: 0, logProb: 0, logRatio: 0, reward: 0 });
+const entries = Object.entries<Sums>;
+
+/** Indexes of the chosen and the rejected response. */
+function extremes(responses: readonly PreparedResponse[]): readonly [number, number] {
+  let best = 0;
+  let worst = responses[0]!.winRate === undefined ? responses.length - 1 : 0;
+  responses.forEach(({ winRate }, index) => {
+    if (winRate === undefined) return;
+    if (winRate > (responses[best]!.winRate ?? -Infinity)) best = index;
+    if (winRate < (responses[worst]!.winRate ?? Infinity)) worst = index;
+  });
+  return [best, worst];
 }

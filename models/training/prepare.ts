@@ -13,8 +13,11 @@ export interface PreparedResponse extends Sequence {
   readonly target: number;
   readonly weight: number;
   readonly winRate: number | undefined;
-  /** log π_t of each response token; set before the first step of a loss on log-ratios. */
-  previousLogProbs?: Float32Array;
+  /**
+   * Log-probability of each response token under the policy that log-ratios are taken against; set
+   * before the first step of a loss that has one.
+   */
+  anchorLogProbs?: Float32Array;
 }
 
 /** The responses of one prompt. */

@@ -5,9 +5,17 @@
  */
 
 import type { StepMetrics } from "../../core/mod.ts";
+import type { HostTensor } from "../../graph/mod.ts";
 import { type OptimizerOptions, stepInputs } from "../programs/optimizer.ts";
 import { packSequences, planSequences } from "../sequences.ts";
 import type { Fit } from "./fit.ts";
+import {
+  batchSlopes,
+  checkGroups,
+  lossInputs,
+  responsesTogether,
+  type RunResponse,
+} from "./loss_inputs.ts";
 import { groupMetrics } from "./metrics.ts";
 import type { PreparedGroup, PreparedResponse } from "./prepare.ts";
 
@@ -17,50 +25,44 @@ export interface StepOptions {
   readonly learningRate: number;
   /** Gradients are scaled down to this norm; 0 leaves them. */
   readonly maxGradNorm: number;
-  /** β = 1/η, for the metrics. */
-  readonly beta: number;
   /** Tokens of one run; see `planSequences`. */
   readonly tokensPerBatch: number;
 }
 
-/** log π_t of the tokens of some responses; zeros, which the loss does not read, where there are none. */
-function previousLogProbs(fit: Fit, responses: readonly PreparedResponse[]): Float32Array {
+/** What log-ratios of some responses are taken against; zeros, which no loss reads, where nothing is. */
+function anchorLogProbs(fit: Fit, responses: readonly PreparedResponse[]): HostTensor {
   const lengths = responses.map(({ responseIds }) => responseIds.length);
   const values = new Float32Array(lengths.reduce((sum, length) => sum + length, 0));
-  if (!fit.onLogRatios) return values;
   let at = 0;
-  responses.forEach(({ previousLogProbs }, index) => {
-    if (!previousLogProbs || previousLogProbs.length !== lengths[index]) {
+  responses.forEach(({ anchorLogProbs }, index) => {
+    if (fit.loss.against === undefined) return;
+    if (!anchorLogProbs || anchorLogProbs.length !== lengths[index]) {
       throw new TypeError(
-        `Cannot take a step as each of ${lengths[index]} response tokens must have its previous ` +
-          `log-probability: ${previousLogProbs?.length ?? "none"}`,
+        `Cannot take a step as each of ${lengths[index]} response tokens must have its ` +
+          `${fit.loss.against} log-probability: ${anchorLogProbs?.length ?? "none"}`,
       );
     }
-    values.set(previousLogProbs, at);
-    at += previousLogProbs.length;
+    values.set(anchorLogProbs, at);
+    at += anchorLogProbs.length;
   });
-  return values;
+  return { shape: [values.length], data: values };
 }
 
 /** Runs one micro-batch, adding its gradients. @returns its loss and what it measured. */
 async function accumulate(
   fit: Fit,
-  responses: readonly PreparedResponse[],
+  run: readonly RunResponse[],
   groups: number,
   keep: boolean,
   signal: AbortSignal | undefined,
 ): Promise<{ loss: number; logProbs: Float32Array; logRatios: Float32Array }> {
-  const vector = (of: (response: PreparedResponse) => number) => ({
-    shape: [responses.length],
-    data: Float32Array.from(responses, of),
-  });
-  const previous = previousLogProbs(fit, responses);
+  const responses = run.map(({ response }) => response);
+  const lengths = Float32Array.from(responses, ({ responseIds }) => responseIds.length);
   const outputs = await fit.gradient.run({
     ...packSequences(responses),
-    previous_log_probs: { shape: [previous.length], data: previous },
-    target: vector((response) => response.target),
-    weight: vector((response) => response.weight / groups),
-    length: vector((response) => response.responseIds.length),
+    anchor_log_probs: anchorLogProbs(fit, responses),
+    length: { shape: [lengths.length], data: lengths },
+    ...lossInputs(fit.loss, run, groups),
     keep: { shape: [1], data: Float32Array.of(keep ? 1 : 0) },
   }, signal ? { signal } : {});
   return {
@@ -105,16 +107,22 @@ export async function takeStep(
   step: number,
   signal?: AbortSignal,
 ): Promise<StepMetrics> {
+  checkGroups(fit.loss, groups);
   const responses = groups.flatMap((group) => group.responses);
+  const batch = fit.loss.per === "batch"
+    ? await batchSlopes(fit, groups, options.tokensPerBatch, signal)
+    : undefined;
   const logProbs = new Float64Array(responses.length);
   const logRatios = new Float64Array(responses.length);
-  let loss = 0;
+  let loss = batch?.loss ?? 0;
   let keep = false;
-  for (const plan of planSequences(responses, options.tokensPerBatch)) {
+  for (
+    const plan of planSequences(responses, options.tokensPerBatch, responsesTogether(fit.loss))
+  ) {
     signal?.throwIfAborted();
     const result = await accumulate(
       fit,
-      plan.map((index) => responses[index]!),
+      plan.map((index) => ({ response: responses[index]!, slope: batch?.slopes[index] ?? 0 })),
       groups.length,
       keep,
       signal,
@@ -123,7 +131,7 @@ export async function takeStep(
       logProbs[index] = result.logProbs[at]!;
       logRatios[index] = result.logRatios[at]!;
     });
-    loss += result.loss;
+    if (batch === undefined) loss += result.loss;
     keep = true;
   }
   const norm = await gradientNorm(fit, step, loss);
@@ -145,13 +153,9 @@ export async function takeStep(
   return {
     step,
     loss,
-    ...(fit.onLogRatios ? { "loss/normalized": loss * options.beta ** 2 } : {}),
+    ...(fit.loss.scale === undefined ? {} : { "loss/normalized": loss * fit.loss.scale }),
     learning_rate: options.learningRate,
     grad_norm: norm,
-    ...groupMetrics(
-      groups,
-      { logProbs, logRatios: fit.onLogRatios ? logRatios : undefined },
-      options.beta,
-    ),
+    ...groupMetrics(groups, fit.loss, { logProbs, logRatios }),
   };
 }

@@ -23,6 +23,9 @@ export const groups: readonly TrainingGroup[] = trainingGroups(
   await storedNumbers<StoredNumbers>("tiny_llama_lora.json"),
 );
 
+/** For metrics: rewards are this times log-ratios. */
+export const BETA = 0.5;
+
 /** One step an epoch, at a constant rate. */
 export const OPTIONS: TrainingOptions = {
   ...TRAINING_DEFAULTS,
@@ -30,7 +33,7 @@ export const OPTIONS: TrainingOptions = {
   schedule: "constant",
   warmupRatio: 0,
   batchSize: 3,
-  beta: 0.5,
+  loss: { name: "sppo", beta: BETA },
 };
 
 /** A fit that was run to its end. */

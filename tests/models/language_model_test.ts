@@ -274,9 +274,9 @@ Deno.test("logProbs() ends with the signal's reason when it is aborted", () =>
 Deno.test("lmTrainer() names its options by its id", () =>
   withBackend(async (backend) => {
     const { model, policy } = await loraModel(backend);
-    const ids = [{}, { seed: 1 }, { learningRate: 1 }, { loss: "sft" as const }].map((change) =>
-      lmTrainer(model, { ...TRAINING_DEFAULTS, ...change }).id
-    );
+    const ids = [{}, { seed: 1 }, { learningRate: 1 }, { loss: { name: "sft" } as const }].map((
+      change,
+    ) => lmTrainer(model, { ...TRAINING_DEFAULTS, ...change }).id);
     assert.equal(new Set(ids).size, 4);
     const trainer = lmTrainer(model, TRAINING_DEFAULTS);
     assert.equal(await trainer.restore(policy, discardingJournal()), undefined);

@@ -69,7 +69,7 @@ function preparedGroups(variant: StoredVariant): PreparedGroup[] {
       target: stored.eta * (win_rate - 0.5),
       weight: 0.5,
       winRate: win_rate,
-      previousLogProbs: Float32Array.from(variant.base_token_log_probs[group]![index]!),
+      anchorLogProbs: Float32Array.from(variant.base_token_log_probs[group]![index]!),
     })),
   }));
 }
@@ -149,12 +149,11 @@ for (const name of VARIANTS) {
   Deno.test(`gradientProgram() equals PyTorch's gradients of the pair loss when the model is ${name}`, () =>
     withBackend(async (backend) => {
       const { model, policy } = await load(backend, name, "lora");
-      const fit = await model.fit(policy, "sppo", OPTIMIZERS.adamw);
+      const fit = await model.fit(policy, { name: "sppo", beta: 1 }, OPTIMIZERS.adamw);
       const options = {
         optimizer: OPTIMIZERS.adamw,
         learningRate: 0,
         maxGradNorm: 0,
-        beta: 1 / stored.eta,
         tokensPerBatch: 2048,
       };
       const metrics = await takeStep(fit, options, preparedGroups(variant), 1);
@@ -173,12 +172,11 @@ for (const name of VARIANTS) {
         gradients: Record<string, { values: number[] }>;
       }>(`${name}_nll_gradients.json`);
       const { model, policy } = await load(backend, name, "all");
-      const fit = await model.fit(policy, "sft", OPTIMIZERS.adamw);
+      const fit = await model.fit(policy, { name: "sft" }, OPTIMIZERS.adamw);
       const options = {
         optimizer: OPTIMIZERS.adamw,
         learningRate: 0,
         maxGradNorm: 0,
-        beta: 1,
         tokensPerBatch: 30,
       };
       const tokens = stored.groups.flatMap(({ responses }) =>
@@ -204,12 +202,11 @@ for (const name of VARIANTS) {
         const optimizer = run.startsWith("adamw")
           ? { ...OPTIMIZERS.adamw, weightDecay }
           : { ...OPTIMIZERS.rmsprop, weightDecay };
-        const fit = await model.fit(policy, "sppo", optimizer);
+        const fit = await model.fit(policy, { name: "sppo", beta: 1 }, optimizer);
         const options = {
           optimizer,
           learningRate: lr,
           maxGradNorm: max_grad_norm ?? 0,
-          beta: 1 / stored.eta,
           tokensPerBatch: 2048,
         };
         const groups = preparedGroups(variant);

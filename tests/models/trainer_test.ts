@@ -12,7 +12,7 @@ import {
   type TrainingOptions,
 } from "../../models/mod.ts";
 import { prepareGroups } from "../../models/training/prepare.ts";
-import { assertNear, fit, groups, loraModel, OPTIONS } from "./_fit.ts";
+import { assertNear, BETA, fit, groups, loraModel, OPTIONS } from "./_fit.ts";
 import { groupLogProbs, promptOf, sum, tinyModel, withBackend } from "./_tiny_model.ts";
 
 /** Log-ratios before the first step come from the same program twice: only sums of tokens round. */
@@ -69,12 +69,12 @@ Deno.test("lmTrainer() with sppo raises the chosen, lowers the rejected and brin
     // At log-ratios of 0 the loss is the mean over pairs of half the sum of squared targets.
     const start = sum(groups.map(({ responses: [a, b] }) => (a!.target ** 2 + b!.target ** 2) / 2));
     assert.ok(Math.abs(first.loss! - start / groups.length) < 1e-5, `${first.loss}`);
-    assert.ok(Math.abs(first["loss/normalized"]! - first.loss! * OPTIONS.beta ** 2) < 1e-9);
+    assert.ok(Math.abs(first["loss/normalized"]! - first.loss! * BETA ** 2) < 1e-9);
     assert.ok(last.loss! < 0.02 * first.loss!, `${first.loss} to ${last.loss}`);
     assert.ok(last["log_ratios/chosen"]! > 0.1 && last["log_ratios/rejected"]! < -0.1);
     assert.equal(last["rewards/accuracies"], 1);
     const chosen = last["rewards/chosen"]!;
-    assert.ok(Math.abs(chosen - OPTIONS.beta * last["log_ratios/chosen"]!) < 1e-9);
+    assert.ok(Math.abs(chosen - BETA * last["log_ratios/chosen"]!) < 1e-9);
     assert.ok(Math.abs(last["rewards/margins"]! - (chosen - last["rewards/rejected"]!)) < 1e-9);
     assert.deepEqual(
       [last.step, last.epoch, last.total_steps, last.iteration, last.learning_rate],
@@ -245,7 +245,7 @@ Deno.test("lmTrainer() counts what is beyond the model's positions as too long; 
 Deno.test("lmTrainer() with sft measures no log-ratios", () =>
   withBackend(async (backend) => {
     const { policy } = await loraModel(backend);
-    const { steps: [first] } = await fit(policy, { loss: "sft" });
+    const { steps: [first] } = await fit(policy, { loss: { name: "sft" } });
     assert.deepEqual(Object.keys(first!).filter((name) => name.includes("/")), [
       "logps/chosen",
       "logps/rejected",
@@ -273,7 +273,7 @@ for (const variant of ["tiny_llama", "tiny_llama_untied"] as const) {
       const model = await tinyModel(backend, { variant, trainable: { kind: "all" } });
       const policy = await model.policy();
       const before = await groupLogProbs(policy, sequences);
-      const options = { loss: "sft", epochs: 60, learningRate: 1e-2 } as const;
+      const options = { loss: { name: "sft" }, epochs: 60, learningRate: 1e-2 } as const;
       const { steps, policy: fitted } = await fit(policy, options, { train: sequences });
       // The loss is the mean over groups of −log π(y | x).
       const start = -sum(before.map(sum)) / sequences.length;
@@ -305,7 +305,7 @@ Deno.test("lmTrainer() with all weights samples from what it has fitted", () =>
   withBackend(async (backend) => {
     const model = await tinyModel(backend, { trainable: { kind: "all" } });
     const policy = await model.policy();
-    const options = { loss: "sft", epochs: 60, learningRate: 1e-2 } as const;
+    const options = { loss: { name: "sft" }, epochs: 60, learningRate: 1e-2 } as const;
     const { policy: fitted } = await fit(policy, options, { train: sequences });
     const greedy = { samples: 1, temperature: 0, topP: 1, seed: 0 };
     for (const { prompt, responses } of sequences) {
