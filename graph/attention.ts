@@ -13,7 +13,7 @@ import type { Attributes, Mask, Value } from "./program.ts";
  * Added to the score of a position that a query may not see. Finite, so that a row of them has a
  * softmax; so large that any score drowns in it.
  */
-export const INVISIBLE = -1e30;
+export const INVISIBLE: number = -1e30;
 
 /** Boolean [T, S] or [B, 1, T, S]: which keys each query sees; nothing where it sees them all. */
 function visible(
