@@ -1,5 +1,6 @@
 /**
- * Scripted judges: preference oracles that look at the text alone.
+ * Judges: preference oracles that look at the text alone, and ones over models, which come in as
+ * arguments.
  *
  * @module
  */
@@ -20,3 +21,5 @@ export {
 } from "./feature_judge.ts";
 export { judgeGrammarHelp, parseJudge } from "./grammar.ts";
 export { mixtureJudge, type MixtureTerm } from "./mixture_judge.ts";
+export { pairJudge, type PairJudgeOptions, type PairModel } from "./pair_rm.ts";
+export { bestOf, bubbleBest, type RankPolicy, rankScores, ranksOf } from "./ranking.ts";
