@@ -4,6 +4,7 @@
  * @module
  */
 
+export * from "./algorithms.ts";
 export * from "./bradley_terry.ts";
 export * from "./dynamics/hedge.ts";
 export type { Eta, Iterates } from "./dynamics/iterates.ts";

@@ -28,10 +28,18 @@ Exit codes: 0 done, 1 the work failed, 2 it could not start, 130 interrupted.`;
 export async function commandHelp(command: Command): Promise<string> {
   const epilogue = await command.epilogue?.();
   return [
-    `Usage: sppo ${command.name} [OPTIONS]`,
+    `Usage: sppo ${command.name}${positionalWord(command)} [OPTIONS]`,
     command.description,
     optionsHelp(command.options),
     `Also:\n  ${withText("--help", "this text")}`,
     ...(epilogue ? [epilogue] : []),
   ].join("\n\n");
+}
+
+/** What stands for the positional option in the usage line. */
+function positionalWord({ options }: Command): string {
+  const spec = Object.values(options).find(({ positional }) => positional);
+  if (spec === undefined) return "";
+  const word = spec.type === "text" || spec.type === "list" ? spec.value : "VALUE";
+  return ` ${word}${spec.type === "list" ? "..." : ""}`;
 }

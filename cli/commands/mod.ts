@@ -5,6 +5,7 @@
  */
 
 import type { Command } from "./command.ts";
+import { gameCommand } from "./game.ts";
 import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { judgeCommand } from "./judge.ts";
@@ -17,5 +18,6 @@ export const commands: readonly Command[] = [
   generateCommand,
   scoreCommand,
   judgeCommand,
+  gameCommand,
   infoCommand,
 ];

@@ -20,7 +20,8 @@ import {
 /**
  * Reads flags.
  *
- * @returns The values given, and only those. Of a flag given twice the last counts.
+ * @returns The values given, and only those. Of a flag given twice the last counts. A word that follows
+ * no flag is the value of the table's positional option, where it has one; of a list it is an item.
  * @throws {TypeError} When a flag is unknown, lacks its value or has the wrong kind of it.
  * @throws {RangeError} When a value is not allowed.
  *
@@ -53,9 +54,22 @@ export function parseFlags<T extends OptionTable>(
   for (const token of tokens) {
     if (token.kind === "option-terminator") continue;
     if (token.kind === "positional") {
-      throw new TypeError(
-        `Cannot use the arguments as each option must start with --: ${token.value}`,
-      );
+      const bare = Object.keys(table).find((key) => table[key]!.positional);
+      const spec = bare === undefined ? undefined : table[bare]!;
+      if (bare === undefined || spec === undefined) {
+        throw new TypeError(
+          `Cannot use the arguments as each option must start with --: ${token.value}`,
+        );
+      }
+      const earlier = values[bare];
+      if (spec.type === "list") {
+        values[bare] = [...(earlier as readonly string[] | undefined) ?? [], token.value];
+      } else if (earlier !== undefined) {
+        throw new TypeError(
+          `Cannot use the arguments as there must be one ${bare}: ${earlier} and ${token.value}`,
+        );
+      } else values[bare] = fromText(spec, token.value, bare);
+      continue;
     }
     const key = keys.get(token.name);
     const spec = key === undefined ? undefined : table[key];

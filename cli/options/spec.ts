@@ -17,6 +17,8 @@ export interface OptionBase {
   readonly required?: true;
   /** Only a flag, never a key of the configuration file. */
   readonly flagOnly?: true;
+  /** Words that do not follow a flag are its value; at most one option of a table. */
+  readonly positional?: true;
   /**
    * How a run that continues compares it with the run's record: `same` (the default) refuses another
    * value, `more` allows a larger one, `content` compares what the path leads to, `free` nothing.

@@ -108,6 +108,80 @@ export const judgeOptions = {
   ...common,
 } as const satisfies OptionTable;
 
+/** Options of `sppo game`. */
+export const gameOptions = {
+  file: {
+    type: "text",
+    value: "FILE",
+    required: true,
+    positional: true,
+    group: "Game",
+    help: "the game: .txt, or records in .jsonl, .json, .csv or .parquet",
+  },
+  win: {
+    type: "number",
+    above: 0,
+    group: "Game",
+    help: "payoff of a sure win, of a file of payoffs (default: the largest in it)",
+  },
+  prior: {
+    type: "number",
+    min: 0,
+    default: 0,
+    group: "Game",
+    help: "votes for each side that nobody cast, of a file of votes",
+  },
+  algorithms: {
+    type: "list",
+    value: "NAMES",
+    default: ["hedge", "hedge-optimistic", "sppo", "sppo-hard", "sppo-scores", "nash-md"],
+    group: "Self-play",
+    help: "what to play",
+  },
+  rounds: {
+    type: "integer",
+    min: 2,
+    max: 2 ** 24,
+    default: 4096,
+    group: "Self-play",
+    help: "T, the longest run; shorter ones are halves of it down to 64",
+  },
+  eta: {
+    type: "number",
+    above: 0,
+    group: "Self-play",
+    help: "in place of each algorithm's own for T rounds",
+  },
+  samples: {
+    type: "integer",
+    min: 2,
+    default: 5,
+    group: "Self-play",
+    help: "K of the algorithms that sample",
+  },
+  votes: {
+    type: "integer",
+    min: 1,
+    group: "Self-play",
+    help: "noisy votes per comparison of those that sample (default: exact preferences)",
+  },
+  start: {
+    type: "list",
+    value: "SHARES",
+    group: "Self-play",
+    help: "first mixture, and the reference of those that have one (default: uniform)",
+  },
+  seed: sampling.seed,
+  plots: {
+    type: "text",
+    value: "DIR",
+    group: "Data",
+    help: "folder to draw gap.svg in, and simplex.svg of a game of three answers",
+  },
+  json: { type: "text", value: "FILE", group: "Data", help: "file to write all figures to" },
+  ...common,
+} as const satisfies OptionTable;
+
 /** Options of `sppo info`. */
 export const infoOptions = { ...model, ...common } as const satisfies OptionTable;
 
@@ -117,6 +191,7 @@ export const tables = {
   generate: generateOptions,
   score: scoreOptions,
   judge: judgeOptions,
+  game: gameOptions,
   info: infoOptions,
 } as const;
 
