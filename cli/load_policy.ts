@@ -6,7 +6,7 @@
 
 import type { Prompt } from "../core/policy.ts";
 import type { DecoderConfig } from "../models/architectures/mod.ts";
-import type { LanguageModel } from "../models/language_model.ts";
+import type { LanguageModel, LanguageModelOptions } from "../models/language_model.ts";
 import type { LocalPolicy } from "../models/local_policy.ts";
 import { loadAdapter, type LoadedAdapter } from "../models/policy_files.ts";
 import { fileError } from "./errors.ts";
@@ -19,9 +19,11 @@ import {
   loadModel,
   type ModelArguments,
 } from "./load_model.ts";
+import { type PrecisionArguments, settlePrecision } from "./sampling_precision.ts";
 
 /** What names a policy. */
 export interface PolicyArguments extends ModelArguments, BackendArguments {
+  readonly precision?: PrecisionArguments["precision"] | undefined;
   readonly adapter?: string | undefined;
   readonly template?: "chat" | "none" | undefined;
 }
@@ -30,7 +32,11 @@ export interface PolicyArguments extends ModelArguments, BackendArguments {
 export async function loadPolicy(
   values: PolicyArguments,
   context: LoadContext,
-  { prompts, room = 1 }: { readonly prompts: readonly Prompt[]; readonly room?: number },
+  { prompts, room = 1, samples = 1 }: {
+    readonly prompts: readonly Prompt[];
+    readonly room?: number;
+    readonly samples?: number;
+  },
 ): Promise<LocalPolicy> {
   const { resources } = context;
   const { checkpoint } = await loadCheckpoint(values, context);
@@ -38,9 +44,16 @@ export async function loadPolicy(
     ? undefined
     : await openAdapter(values.adapter, checkpoint.config);
   const backend = await loadBackend(values, resources);
+  const trainable: LanguageModelOptions["trainable"] = adapter
+    ? { kind: "lora", lora: adapter.lora }
+    : { kind: "none" };
+  const { precision: asked = "float32" } = values;
+  const responses = prompts.length * samples;
+  const settled = { precision: asked, checkpoint, backend, trainable, responses };
   const model = await loadModel(checkpoint, backend, {
     ...(values.template === undefined ? {} : { template: values.template }),
-    ...(adapter ? { trainable: { kind: "lora", lora: adapter.lora } } : {}),
+    trainable,
+    precision: await settlePrecision(settled, context),
   }, context);
   checkPromptLengths(model, prompts, room, model.config.maxPositions);
   const policy = adapter ? await model.policyFromTensors(adapter.tensors) : await model.policy();

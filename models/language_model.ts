@@ -27,6 +27,7 @@ import type { Checkpoint } from "./checkpoints/open.ts";
 import { type ContentHash, contentHash, hashText } from "./content_hash.ts";
 import { DecoderPool } from "./generation/decoder_pool.ts";
 import type { Decoder } from "./generation/generate.ts";
+import type { Precision } from "./generation/precision.ts";
 import { LocalPolicy } from "./local_policy.ts";
 import { newAdapter } from "./new_adapter.ts";
 import { adapterFiles, checkpointFiles } from "./policy_files.ts";
@@ -57,6 +58,8 @@ export interface LanguageModelOptions {
   } | {
     readonly kind: "all";
   };
+  /** How responses are sampled; float32 when not given. Scoring and training are always float32. */
+  readonly precision?: Precision;
   /**
    * Tokens of one scoring or training run, prompts × longest + responses × longest; 1024 when not
    * given.
@@ -96,7 +99,11 @@ export class LanguageModel {
   readonly vocabularyChunks: number;
   /** Covers the weights and the template. */
   readonly id: string;
+  /** How responses are sampled. */
+  readonly precision: Precision;
   readonly #weights: Store;
+  /** What sampling reads: the same store, or one in which the weights stayed encoded. */
+  readonly #sampled: Store;
   readonly #executables = new Map<string, Promise<Executable>>();
   readonly #decoders: DecoderPool;
 
@@ -106,6 +113,7 @@ export class LanguageModel {
       text: TextCodec;
       backend: Backend;
       weights: Store;
+      sampled: Store;
       id: string;
       template: "chat" | "none";
     },
@@ -117,6 +125,8 @@ export class LanguageModel {
     this.id = fields.id;
     this.template = fields.template;
     this.#weights = fields.weights;
+    this.#sampled = fields.sampled;
+    this.precision = options.precision ?? "float32";
     this.trainable = options.trainable ?? { kind: "none" };
     this.tokensPerBatch = options.tokensPerBatch ?? 1024;
     const logitsBytes = 4 * this.tokensPerBatch * fields.config.vocabSize;
@@ -129,14 +139,15 @@ export class LanguageModel {
       lora: this.#lora,
       slots: options.slots ?? 64,
       cacheBytes: options.cacheBytes ?? 2 ** 30,
-      compile: (program) => this.#compile(program),
+      compile: (program) => this.#compile(program, "sampling"),
     });
   }
 
   /**
    * Reads a checkpoint's weights onto a backend.
    *
-   * @throws {TypeError} When the chat template is asked for and the checkpoint has none.
+   * @throws {TypeError} When the chat template is asked for and the checkpoint has none, or fast
+   * sampling of weights that are trained, or that the backend does not keep encoded.
    */
   static async load(
     checkpoint: Checkpoint,
@@ -149,6 +160,12 @@ export class LanguageModel {
     if (template === "chat" && text.template === undefined) {
       throw new TypeError(
         "Cannot load the model as its checkpoint must have a chat template: none found (use the template `none`)",
+      );
+    }
+    const { precision = "float32", trainable: { kind } = { kind: "none" } } = options;
+    if (precision === "fast" && kind === "all") {
+      throw new TypeError(
+        "Cannot sample fast as the weights must stay those of the checkpoint: all are trained (use the precision `float32`)",
       );
     }
     const hashes: ContentHash[] = [];
@@ -168,18 +185,38 @@ export class LanguageModel {
         },
       };
     });
-    const weights = await backend.createStore(entries, {
+    const reading = {
       ...(options.onProgress ? { onProgress: options.onProgress } : {}),
       ...(options.signal ? { signal: options.signal } : {}),
-    });
+    };
+    // Training has its float32 weights beside; scoring reads the encoded ones.
+    const keepEncoded = precision === "fast" && kind === "none";
+    const weights = await backend.createStore(entries, { ...reading, keepEncoded });
+    const sampled = precision === "fast" && !keepEncoded
+      ? await backend.createStore(
+        decoderTensors(config).map(({ name }) => ({ ...checkpoint.tensors.get(name)!, name })),
+        { ...reading, keepEncoded: true },
+      )
+      : weights;
+    if (precision === "fast" && sampled.names.every((name) => sampled.encoding(name) === "f32")) {
+      const found = new Set(entries.map(({ encoding }) => encoding));
+      throw new TypeError(
+        `Cannot sample fast as the ${backend.name} backend must keep some of the checkpoint's matrices ` +
+          `encoded (q4_0, q4_1, q8_0): they are ${
+            [...found].join(", ")
+          } (use the precision \`float32\`)`,
+      );
+    }
     const contents = hashes.map((hash) => hash.digest());
     const id = hashText(JSON.stringify([contents, config, template, text.template ?? null]));
-    return new LanguageModel({ config, text, backend, weights, id, template }, options);
+    const fields = { config, text, backend, weights, sampled, id, template };
+    return new LanguageModel(fields, options);
   }
 
   /** Device memory held by the weights, in bytes. */
   get weightBytes(): number {
-    return this.#weights.bytes;
+    const { bytes } = this.#weights;
+    return this.#sampled === this.#weights ? bytes : bytes + this.#sampled.bytes;
   }
 
   /**
@@ -293,17 +330,21 @@ export class LanguageModel {
     return this.policyOf(store);
   }
 
-  #compile(program: Program): Promise<Executable> {
+  #compile(program: Program, use: "sampling" | "scoring"): Promise<Executable> {
     // Weights that are trained are bound at each run; the others may be packed for good.
-    const constants = this.trainable.kind === "all" ? {} : { [WEIGHTS]: this.#weights };
-    return this.backend.compile(program, { constants });
+    if (this.trainable.kind === "all") return this.backend.compile(program);
+    if (use === "scoring" || this.precision === "float32") {
+      return this.backend.compile(program, { constants: { [WEIGHTS]: this.#weights } });
+    }
+    const constants = { [WEIGHTS]: this.#sampled };
+    return this.backend.compile(program, { constants, activations: "int8" });
   }
 
   /** A program that is compiled once and kept. */
   #compiled(key: string, program: () => Program): Promise<Executable> {
     let executable = this.#executables.get(key);
     if (!executable) {
-      executable = this.#compile(program());
+      executable = this.#compile(program(), "scoring");
       this.#executables.set(key, executable);
       executable.catch(() => this.#executables.delete(key));
     }
@@ -387,5 +428,6 @@ export class LanguageModel {
     for (const executable of this.#executables.values()) await (await executable).dispose();
     await this.#decoders.dispose();
     await this.#weights.dispose();
+    if (this.#sampled !== this.#weights) await this.#sampled.dispose();
   }
 }

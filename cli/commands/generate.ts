@@ -23,7 +23,8 @@ export const generateCommand: Command<Options> = {
   summary: "answer prompts",
   description: `Answers prompts, one line each:
 {"prompt_id","prompt","responses":[{"text","token_ids","log_prob","finish_reason"}]}
-log_prob is the model's own log-probability of the response in nats, at temperature 1.`,
+log_prob is the model's own log-probability of the response in nats, at temperature 1; with --precision
+fast, that of the 8-bit arithmetic it was sampled with (sppo score computes it in float32).`,
   options: generateOptions,
   async prepare(context) {
     const values = resolveValues(generateOptions, context.layers);
@@ -61,7 +62,14 @@ log_prob is the model's own log-probability of the response in nats, at temperat
 };
 
 /** Options of what runs here, which a server would never see. */
-const LOCAL_OPTIONS = ["adapter", "tokenizer", "template", "backend", "threads"] as const;
+const LOCAL_OPTIONS = [
+  "adapter",
+  "tokenizer",
+  "template",
+  "precision",
+  "backend",
+  "threads",
+] as const;
 
 /** @throws {TypeError} When one of them is given, naming it. */
 function refuseLocalOptions(layers: CommandContext<Options>["layers"]): void {
@@ -108,7 +116,11 @@ async function givenSampler(
       ...(apiKey === undefined ? {} : { apiKey }),
     });
   }
-  return await loadPolicy(values, context, { prompts, room: values.maxTokens }) as Policy;
+  return await loadPolicy(values, context, {
+    prompts,
+    room: values.maxTokens,
+    samples: values.samples,
+  }) as Policy;
 }
 
 async function readKey(path: string): Promise<string> {

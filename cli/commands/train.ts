@@ -7,6 +7,7 @@
 import { selfPlay, type SelfPlayOptions } from "../../core/self_play.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
 import { LINEAR_LAYERS, type LinearLayer } from "../../models/architectures/mod.ts";
+import type { Precision } from "../../models/generation/precision.ts";
 import type { LanguageModel, LanguageModelOptions } from "../../models/language_model.ts";
 import type { LocalPolicy } from "../../models/local_policy.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
@@ -22,6 +23,7 @@ import { presets, trainOptions } from "../options/tables.ts";
 import { byteSize, peakMemory, type Progress } from "../progress.ts";
 import { closingTable, display, meanLosses } from "../run_display.ts";
 import { promptsDigest, readPrompts } from "../prompts.ts";
+import { settlePrecision } from "../sampling_precision.ts";
 import {
   configDifferences,
   factDifferences,
@@ -88,7 +90,8 @@ kept in --out; the same command on a folder that was begun continues, and --out 
       prompt: division.prompts[0]!,
       responses: [{ text: "Yes." }, { text: "No." }],
     }, signal);
-    const { model, beside } = await trainableModel(values, context);
+    const recorded = folder.facts?.precision as Precision | undefined;
+    const { model, beside } = await trainableModel(values, recorded, context);
     const all = [...division.prompts, ...division.heldOut];
     checkPromptLengths(model, all, values.maxTokens, model.config.maxPositions);
     const longest = checkPromptLengths(model, division.prompts, 1, values.maxLength);
@@ -100,6 +103,7 @@ kept in --out; the same command on a folder that was begun continues, and --out 
       ...model.backend.versions,
       platform: `${Deno.build.os} ${Deno.build.arch} ${model.backend.device}`,
       model: model.id,
+      precision: model.precision,
       prompts: promptsDigest(division.prompts),
       held_out: promptsDigest(division.heldOut),
       judge: oracle.id,
@@ -181,13 +185,20 @@ type TextFiles = Readonly<Record<string, Uint8Array>>;
 
 async function trainableModel(
   values: TrainValues,
+  recorded: Precision | undefined,
   context: CommandContext<Options>,
 ): Promise<{ model: LanguageModel; beside: TextFiles }> {
   const trainable = trainableOf(values);
   const loaded = await loadCheckpoint(values, context);
   const beside = values.trainable === "all" ? await tokenizerFiles(loaded) : {};
   const backend = await loadBackend({ ...values, threads: threadsOf(values) }, context.resources);
-  const model = await loadModel(loaded.checkpoint, backend, {
+  // A run that goes on samples as it began, whatever the machine would measure now.
+  const precision = values.precision === "auto" && recorded ? recorded : values.precision;
+  const responses = values.promptsPerBatch * values.samples;
+  const { checkpoint } = loaded;
+  const settled = { precision, checkpoint, backend, trainable, responses };
+  const model = await loadModel(checkpoint, backend, {
+    precision: await settlePrecision(settled, context),
     trainable,
     tokensPerBatch: values.tokensPerBatch,
     ...(values.template === undefined ? {} : { template: values.template }),

@@ -144,6 +144,24 @@ export const sampling = {
   },
 } as const satisfies OptionTable;
 
+/** With which arithmetic to sample. */
+const precision = {
+  type: "choice",
+  choices: ["auto", "float32", "fast"],
+  group: "Sampling",
+  help: "float32; fast: 4- or 8-bit weights as they are, 8-bit activations; auto: the faster",
+} as const;
+
+/** Precision of responses that are read with their log-probabilities. */
+export const generatePrecision = {
+  precision: { ...precision, default: "float32" },
+} as const satisfies OptionTable;
+
+/** Precision of responses that are scored again before they are trained on. */
+export const trainPrecision = {
+  precision: { ...precision, default: "auto" },
+} as const satisfies OptionTable;
+
 /** Where records go. */
 export const output = {
   output: {

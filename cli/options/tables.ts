@@ -8,6 +8,7 @@ import {
   adapter,
   backend,
   common,
+  generatePrecision,
   model,
   output,
   promptColumn,
@@ -41,6 +42,7 @@ export const generateOptions = {
     help: "K, responses per prompt",
   },
   ...sampling,
+  ...generatePrecision,
   stop: { type: "list", value: "TEXTS", group: "Sampling", help: "texts that end a response" },
   server: {
     type: "text",

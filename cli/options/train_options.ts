@@ -4,7 +4,15 @@
  * @module
  */
 
-import { backend, common, model, promptColumn, sampling, template } from "./shared.ts";
+import {
+  backend,
+  common,
+  model,
+  promptColumn,
+  sampling,
+  template,
+  trainPrecision,
+} from "./shared.ts";
 import type { OptionTable, SomeValues } from "./spec.ts";
 
 /** Options of `sppo train`. */
@@ -122,6 +130,7 @@ export const trainOptions = {
     help: "squared error of the log-ratio, or token likelihood of the best response",
   },
   ...sampling,
+  ...trainPrecision,
   trainable: {
     type: "choice",
     choices: ["lora", "all"],

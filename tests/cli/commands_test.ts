@@ -193,7 +193,16 @@ const refused: readonly [readonly string[], RegExp][] = [
     /Cannot split the prompts over 2 iterations/,
   ],
   [["generate", "--model", "tiny"], /one of --input and --prompt must be given: neither is/],
-  ...[["--adapter", "tiny"], ["--threads", "2"], ["--backend", "onnx"]].map((flags) =>
+  [
+    ["generate", "--model", "tiny", "--prompt", "a", "--precision", "fast"],
+    /Cannot sample fast as .* they are f32 \(use the precision `float32`\)/,
+  ],
+  ...[
+    ["--adapter", "tiny"],
+    ["--threads", "2"],
+    ["--backend", "onnx"],
+    ["--precision", "fast"],
+  ].map((flags) =>
     [
       [
         ...["generate", "--model", "m", "--server", "http://127.0.0.1:1", "--prompt", "a"],

@@ -8,40 +8,23 @@ import assert from "node:assert/strict";
 import { randomStream } from "../../../core/mod.ts";
 import {
   createReferenceBackend,
-  encodedByteLength,
-  encodeFloats,
+  type encodedByteLength,
+  type encodeFloats,
   type Encoding,
-  encodings,
+  type encodings,
   type HostTensor,
   type Program,
   type TensorSource,
 } from "../../../graph/mod.ts";
+import { randomBlocks } from "../../_blocks.ts";
 import { assertClose, type Case, int, program } from "./_support.ts";
 
 const ENCODINGS = ["q8_0", "q4_0", "q4_1"] as const;
 const ROWS = 48;
 const COLUMNS = 96;
 
-/** A matrix of random blocks: scales about 0.01, offsets of both signs. */
-function blocks(encoding: Encoding, name: string, rows = ROWS): TensorSource {
-  const byteLength = encodedByteLength(encoding, rows * COLUMNS);
-  const random = randomStream(7, encoding, name);
-  const bytes = Uint8Array.from({ length: byteLength }, () => Math.floor(random.next() * 256));
-  const { blockBytes } = encodings[encoding];
-  for (let at = 0; at < byteLength; at += blockBytes) {
-    bytes.set(encodeFloats("f16", Float32Array.of(0.005 + 0.01 * random.next())), at);
-    if (encoding === "q4_1") {
-      bytes.set(encodeFloats("f16", Float32Array.of(0.3 * random.next() - 0.2)), at + 2);
-    }
-  }
-  return {
-    name,
-    shape: [rows, COLUMNS],
-    encoding,
-    byteLength,
-    read: (start, end) => Promise.resolve(bytes.slice(start, end)),
-  };
-}
+const blocks = (encoding: Encoding, name: string, rows = ROWS) =>
+  randomBlocks(encoding, name, [rows, COLUMNS]);
 
 /**
  * Whole numbers up to 127 that reach it in each block of 32: rounding to 8 bits with a scale for each

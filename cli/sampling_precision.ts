@@ -1,0 +1,52 @@
+/**
+ * `--precision`: with which arithmetic responses are sampled.
+ *
+ * @module
+ */
+
+import type { Backend } from "../graph/backend.ts";
+import type { Checkpoint } from "../models/checkpoints/open.ts";
+import { choosePrecision } from "../models/generation/choose_precision.ts";
+import type { Precision } from "../models/generation/precision.ts";
+import type { LanguageModelOptions } from "../models/language_model.ts";
+import type { LoadContext } from "./load_model.ts";
+
+/** Most responses that are decoded side by side, as `LanguageModelOptions` has it. */
+const SLOTS = 64;
+
+/** What is known when the precision is settled. */
+export interface PrecisionArguments {
+  /** The option. */
+  readonly precision: "auto" | Precision;
+  readonly checkpoint: Checkpoint;
+  readonly backend: Backend;
+  readonly trainable?: LanguageModelOptions["trainable"];
+  /** Responses that are asked for together. */
+  readonly responses: number;
+}
+
+/**
+ * The precision asked for, or for `auto` the one that is faster here; a line says what was measured.
+ * Weights that are trained are sampled in float32.
+ */
+export async function settlePrecision(
+  { precision, checkpoint, backend, trainable = { kind: "none" }, responses }: PrecisionArguments,
+  { progress, signal }: LoadContext,
+): Promise<Precision> {
+  if (precision !== "auto") return precision;
+  if (trainable.kind === "all") return "float32";
+  const rows = Math.min(SLOTS, responses);
+  const chosen = await choosePrecision(checkpoint, backend, {
+    rows,
+    signal,
+    ...(trainable.kind === "lora" ? { lora: trainable.lora } : {}),
+  });
+  if (chosen.milliseconds) {
+    const { float32, fast } = chosen.milliseconds;
+    progress.line(
+      `Sampling with --precision ${chosen.precision}: ${rows} rows through the first blocks take ` +
+        `${fast.toFixed(1)} ms fast, ${float32.toFixed(1)} ms in float32`,
+    );
+  }
+  return chosen.precision;
+}
