@@ -8,10 +8,7 @@ import assert from "node:assert/strict";
 import { randomStream } from "../../../core/mod.ts";
 import {
   createReferenceBackend,
-  type encodedByteLength,
-  type encodeFloats,
   type Encoding,
-  type encodings,
   type HostTensor,
   type Program,
   type TensorSource,
