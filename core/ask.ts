@@ -23,9 +23,11 @@ export type SamplingOptions = Omit<SampleOptions, "seed" | "signal">;
 
 /** Options of {@linkcode respond}. */
 export interface AskOptions {
+  /** Where answers are kept; nothing is without one. */
   readonly journal?: Journal;
   /** Prompts per call; 8 by default. */
   readonly promptsPerBatch?: number;
+  /** Ends the asking with an error, the signal's reason. */
   readonly signal?: AbortSignal;
 }
 

@@ -118,7 +118,7 @@ export function estimatePreferences(
   options: Omit<EstimateWinRatesOptions, "selfTerm"> = {},
 ): Float64Array {
   const { estimator = "matrix", preferenceTemperature: temperature, weights } = options;
-  const { size, mask, logits } = judgement;
+  const { size, mask } = judgement;
   if (temperature !== undefined && !(temperature > 0)) {
     throw new RangeError(
       `Cannot estimate win rates as the preference temperature must be positive: ${temperature}`,
@@ -133,15 +133,10 @@ export function estimatePreferences(
     );
   }
   if (estimator === "matrix" && temperature === undefined) return judgement.preferences.slice();
-  if (logits === undefined) {
-    const what = estimator === "scores"
-      ? 'use the estimator "scores"'
-      : "apply a preference temperature";
-    throw new TypeError(
-      `Cannot ${what} as the judge must give logits: this judgement has preferences only; use the ` +
-        `estimator "matrix" without a temperature`,
-    );
-  }
+  const difference = differences(
+    judgement,
+    estimator === "scores" ? 'use the estimator "scores"' : "apply a preference temperature",
+  );
   const table = new Float64Array(size * size).fill(NaN);
   const fill = (logit: (i: number, j: number) => number): Float64Array => {
     for (let i = 0; i < size; i++) {
@@ -152,28 +147,63 @@ export function estimatePreferences(
     }
     return table;
   };
-  const difference = (i: number, j: number): number =>
-    i === j ? 0 : logits[i * size + j]! - logits[j * size + i]!;
   switch (estimator) {
     case "matrix":
       return fill(difference);
     case "scores": {
-      const scores = new Float64Array(size); // [K]
-      for (let i = 0; i < size; i++) {
-        let sum = 0, total = 0;
-        for (let j = 0; j < size; j++) {
-          if (mask[i * size + j] !== 1) continue;
-          const weight = weights === undefined ? 1 : weights[j]!;
-          sum += weight * difference(i, j);
-          total += weight;
-        }
-        scores[i] = total > 0 ? sum / total : 0;
-      }
+      const scores = scoresOf(judgement, weights);
       return fill((i, j) => scores[i]! - scores[j]!);
     }
     default:
       return estimator satisfies never;
   }
+}
+
+/** L_ij − L_ji, 0 on the diagonal. */
+function differences(
+  { size, logits }: Judgement,
+  what: string,
+): (i: number, j: number) => number {
+  if (logits === undefined) {
+    throw new TypeError(
+      `Cannot ${what} as the judge must give logits: this judgement has preferences only; use the ` +
+        `estimator "matrix" without a temperature`,
+    );
+  }
+  return (i, j) => i === j ? 0 : logits[i * size + j]! - logits[j * size + i]!;
+}
+
+/**
+ * s_i = mean over the cells j that exist of (L_ij − L_ji), the diagonal 0 with them. Of a judge whose
+ * L_ij − L_ji is a difference of rewards r_i − r_j it is the reward, up to the group's mean.
+ *
+ * Source: LLM-Blender `get_scores_from_cmps`.
+ *
+ * @param weights Probability of each response, where they are not samples.
+ * @throws {TypeError} When the judgement has no logits.
+ *
+ * @example
+ * ```ts
+ * import { scoresOf } from "./estimators.ts";
+ * import assert from "node:assert/strict";
+ * const preferences = new Float64Array(4).fill(0.5), mask = new Uint8Array(4).fill(1);
+ * const judgement = { size: 2, preferences, mask, logits: Float64Array.of(0, 2, -1, 0) };
+ * assert.deepEqual([...scoresOf(judgement)], [1.5, -1.5]);
+ * ```
+ */
+export function scoresOf(judgement: Judgement, weights?: readonly number[]): Float64Array {
+  const { size, mask } = judgement;
+  const difference = differences(judgement, "take scores of responses");
+  return Float64Array.from({ length: size }, (_, i) => {
+    let sum = 0, total = 0;
+    for (let j = 0; j < size; j++) {
+      if (mask[i * size + j] !== 1) continue;
+      const weight = weights === undefined ? 1 : weights[j]!;
+      sum += weight * difference(i, j);
+      total += weight;
+    }
+    return total > 0 ? sum / total : 0;
+  });
 }
 
 /**

@@ -7,9 +7,9 @@
 import { compareAcross, respond } from "./ask.ts";
 import { meanLength, promptWinRate, summarizeWinRates, type WinRateAgainst } from "./evaluate.ts";
 import type { Evaluation, Opponent, SelfPlayEvent } from "./events.ts";
-import type { Policy, Prompt, Sampled } from "./policy.ts";
+import type { Policy, Sampled } from "./policy.ts";
 import { deriveSeed } from "./random.ts";
-import type { SelfPlayOptions } from "./self_play.ts";
+import type { EvaluationOptions, LoopOptions } from "./loop.ts";
 
 /** Evaluates the policies of a run one after the other. */
 export interface HeldOutEvaluator<P extends Policy> {
@@ -21,18 +21,13 @@ export interface HeldOutEvaluator<P extends Policy> {
   next(iteration: number, before: P, after: P): AsyncGenerator<SelfPlayEvent<P>, Evaluation>;
 }
 
-/**
- * An evaluator, which remembers the responses of π_0 and of the policy before.
- *
- * @param heldOut The prompts; at least one.
- */
+/** An evaluator, which remembers the responses of π_0 and of the policy before. */
 export function heldOutEvaluator<P extends Policy>(
-  options: SelfPlayOptions<P>,
-  heldOut: readonly Prompt[],
+  options: LoopOptions<P>,
+  { heldOut, oracle, sampling, against = ["previous", "reference"] }: EvaluationOptions,
 ): HeldOutEvaluator<P> {
   const stage = "evaluate";
-  const against = options.evaluation?.against ?? ["previous", "reference"];
-  const sampling = options.evaluation?.sampling ?? options.sampling;
+  const asked = { ...options, oracle };
   let reference: readonly Sampled[] = [];
   /** The policy before the one to be evaluated next, with its responses once they are asked for. */
   let previous: { iteration: number; responses: readonly Sampled[] | undefined };
@@ -99,7 +94,7 @@ export function heldOutEvaluator<P extends Policy>(
         const list = `evaluation/${iteration}/against-${opponent}`;
         const summary = summarizeWinRates();
         let index = 0;
-        for await (const answer of compareAcross(options, list, ours, theirs)) {
+        for await (const answer of compareAcross(asked, list, ours, theirs)) {
           summary.add(promptWinRate(answer.cross, ours[index]!.weights, theirs[index]!.weights));
           index++;
           yield advance(progress, answer.restored);

@@ -7,12 +7,11 @@
 import { fingerprint } from "./hash.ts";
 import type { Json } from "./journal.ts";
 import type { Policy, Prompt } from "./policy.ts";
-import type { SelfPlayOptions } from "./self_play.ts";
+import type { LoopOptions } from "./loop.ts";
 
 /** Refuses options out of their range. @throws {RangeError} Naming the first. */
-export function checkOptions<P extends Policy>(options: SelfPlayOptions<P>): void {
-  const { iterations, sampling, prompts, heldOut = [], promptsPerBatch = 8, parts = 1 } = options;
-  const evaluationSamples = options.evaluation?.sampling?.samples ?? 1;
+export function checkOptions<P extends Policy>(options: LoopOptions<P>): void {
+  const { iterations, prompts, evaluation, promptsPerBatch = 8, parts = 1 } = options;
   const whole = (name: string, value: number, least: number): void => {
     if (!(Number.isSafeInteger(value) && value >= least)) {
       throw new RangeError(
@@ -21,8 +20,7 @@ export function checkOptions<P extends Policy>(options: SelfPlayOptions<P>): voi
     }
   };
   whole("iterations", iterations, 1);
-  whole("samples", sampling.samples, 2);
-  whole("evaluation samples", evaluationSamples, 1);
+  if (evaluation !== undefined) whole("evaluation samples", evaluation.sampling.samples, 1);
   whole("promptsPerBatch", promptsPerBatch, 1);
   whole("parts", parts, 1);
   for (let t = 0; t < iterations; t++) {
@@ -43,7 +41,7 @@ export function checkOptions<P extends Policy>(options: SelfPlayOptions<P>): voi
     }
   }
   const seen = new Set<string>();
-  for (const { id } of [...prompts, ...heldOut]) {
+  for (const { id } of [...prompts, ...(evaluation?.heldOut ?? [])]) {
     if (seen.has(id)) throw new RangeError(`Cannot play as prompt ids must be unique: "${id}"`);
     seen.add(id);
   }
@@ -51,7 +49,7 @@ export function checkOptions<P extends Policy>(options: SelfPlayOptions<P>): voi
 
 /** The prompts of iteration t = 0, 1, … */
 export function promptsOf<P extends Policy>(
-  options: SelfPlayOptions<P>,
+  options: LoopOptions<P>,
   t: number,
 ): readonly Prompt[] {
   const { prompts, iterations, promptsPerIteration = "split" } = options;
@@ -72,18 +70,18 @@ export function promptsOf<P extends Policy>(
 
 /** Names the summary of an iteration; hashes everything the iteration depends on. */
 export function summaryKey<P extends Policy>(
-  options: SelfPlayOptions<P>,
+  options: LoopOptions<P>,
   policy: P,
   iteration: number,
   eta: number,
   prompts: readonly Prompt[],
 ): string {
-  const { estimator = "matrix", selfTerm = "include", selection = "best-worst" } = options;
-  const { normalizer = "half", preferenceTemperature = null, evaluation, heldOut = [] } = options;
+  const { source, trainer, seed = 0, evaluation } = options;
   return `${iteration}#` + fingerprint([
-    [policy.id, options.policy.id, options.oracle.id, options.trainer.id, options.seed ?? 0, eta],
-    [estimator, selfTerm, selection, normalizer, preferenceTemperature],
-    [options.sampling, evaluation?.sampling ?? null, evaluation?.against ?? null],
-    [prompts, heldOut],
+    [policy.id, options.policy.id, source.id, trainer.id, seed, eta, prompts],
+    evaluation === undefined ? null : [
+      ...[evaluation.oracle.id, evaluation.heldOut, evaluation.sampling],
+      evaluation.against ?? null,
+    ],
   ] as unknown as Json);
 }

@@ -32,6 +32,10 @@ export interface GroupStatistics {
   readonly cyclicTriads: number;
   /** cyclicTriads / triads. */
   readonly cyclicTriadShare?: number;
+  /** Mean reward, without its divergence, of the responses that train; of objectives that have one. */
+  readonly reward?: number;
+  /** Mean log π_t/π_0 of the responses that train, nats; of objectives that are held near π_0. */
+  readonly kl?: number;
   /** Sum of the judgements' costs, where the judge says what they cost. */
   readonly cost?: { readonly tokens: number; readonly requests: number; readonly currency: number };
 }
@@ -44,6 +48,8 @@ export interface StatisticsAccumulator {
     winRates: Pick<WinRates, "winRates" | "dropped">,
     selected: Selected,
   ): void;
+  /** Counts the reward of a response that trains, and how far it has come from π_0. */
+  addReturn(reward: number, logRatio: number): void;
   /** What the groups come to. */
   result(): GroupStatistics;
 }
@@ -69,6 +75,7 @@ export interface StatisticsAccumulator {
 export function groupStatistics(): StatisticsAccumulator {
   let groups = 0, trainedGroups = 0, tiedGroups = 0, droppedGroups = 0, droppedResponses = 0;
   let chosen = 0, rejected = 0, triads = 0, cyclicTriads = 0;
+  let returns = 0, reward = 0, kl = 0;
   let cost: { tokens: number; requests: number; currency: number } | undefined;
   return {
     add(judgement, { winRates, dropped }, selected) {
@@ -91,6 +98,11 @@ export function groupStatistics(): StatisticsAccumulator {
         cost.currency += judgement.cost.currency ?? 0;
       }
     },
+    addReturn(value, logRatio) {
+      returns++;
+      reward += value;
+      kl += logRatio;
+    },
     result: () => ({
       groups,
       trainedGroups,
@@ -104,6 +116,7 @@ export function groupStatistics(): StatisticsAccumulator {
       triads,
       cyclicTriads,
       ...(triads > 0 ? { cyclicTriadShare: cyclicTriads / triads } : {}),
+      ...(returns > 0 ? { reward: reward / returns, kl: kl / returns } : {}),
       ...(cost === undefined ? {} : { cost }),
     }),
   };
@@ -138,4 +151,29 @@ export function countTriads(
     }
   }
   return { triads, cyclic };
+}
+
+/**
+ * Statistics of groups that no judge was asked about.
+ *
+ * @param trainedGroups Groups that train.
+ * @param tiedGroups Groups that train nothing, because their responses are the same.
+ *
+ * @example
+ * ```ts
+ * import { unjudgedStatistics } from "./statistics.ts";
+ * import assert from "node:assert/strict";
+ * assert.equal(unjudgedStatistics(3, 1).groups, 4);
+ * ```
+ */
+export function unjudgedStatistics(trainedGroups: number, tiedGroups = 0): GroupStatistics {
+  return {
+    groups: trainedGroups + tiedGroups,
+    trainedGroups,
+    tiedGroups,
+    droppedGroups: 0,
+    droppedResponses: 0,
+    triads: 0,
+    cyclicTriads: 0,
+  };
 }
