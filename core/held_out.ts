@@ -4,12 +4,12 @@
  * @module
  */
 
-import { compareAcross, respond } from "./ask.ts";
+import { type AskOptions, compareAcross, respond } from "./ask.ts";
 import { meanLength, promptWinRate, summarizeWinRates, type WinRateAgainst } from "./evaluate.ts";
 import type { Evaluation, Opponent, SelfPlayEvent } from "./events.ts";
-import type { Policy, Sampled } from "./policy.ts";
+import type { Policy, Sampled, Sampler } from "./policy.ts";
 import { deriveSeed } from "./random.ts";
-import type { EvaluationOptions, LoopOptions } from "./loop.ts";
+import type { EvaluationOptions } from "./loop.ts";
 
 /** Evaluates the policies of a run one after the other. */
 export interface HeldOutEvaluator<P extends Policy> {
@@ -18,12 +18,24 @@ export interface HeldOutEvaluator<P extends Policy> {
   /** Passes over an iteration that had been evaluated in an earlier run. */
   skip(iteration: number): void;
   /** Samples π_{t+1} (`after`) and compares it with π_t (`before`) and π_0. */
-  next(iteration: number, before: P, after: P): AsyncGenerator<SelfPlayEvent<P>, Evaluation>;
+  next(
+    iteration: number,
+    before: Sampler,
+    after: Sampler,
+  ): AsyncGenerator<SelfPlayEvent<P>, Evaluation>;
+}
+
+/** What an evaluator needs of a run. */
+export interface EvaluatorOptions<P extends Sampler> extends AskOptions {
+  /** π_0. */
+  readonly policy: P;
+  /** 0 by default. */
+  readonly seed?: number;
 }
 
 /** An evaluator, which remembers the responses of π_0 and of the policy before. */
 export function heldOutEvaluator<P extends Policy>(
-  options: LoopOptions<P>,
+  options: EvaluatorOptions<P>,
   { heldOut, oracle, sampling, against = ["previous", "reference"] }: EvaluationOptions,
 ): HeldOutEvaluator<P> {
   const stage = "evaluate";
@@ -34,7 +46,7 @@ export function heldOutEvaluator<P extends Policy>(
 
   async function* responsesOf(
     iteration: number,
-    policy: P,
+    policy: Sampler,
     progress: { done: number; readonly total: number; readonly of: number },
   ): AsyncGenerator<SelfPlayEvent<P>, Sampled[]> {
     const seed = deriveSeed(options.seed ?? 0, "evaluation", iteration);
@@ -73,8 +85,8 @@ export function heldOutEvaluator<P extends Policy>(
     },
     async *next(
       iteration: number,
-      before: P,
-      after: P,
+      before: Sampler,
+      after: Sampler,
     ): AsyncGenerator<SelfPlayEvent<P>, Evaluation> {
       // At the first iteration π_t is π_0: one comparison serves both.
       const opponents = iteration === 1 && against.length > 0 ? ["previous" as const] : against;

@@ -6,6 +6,7 @@
  */
 
 export * from "./arithmetic.ts";
+export * from "./best_of_sampler.ts";
 export * from "./estimators.ts";
 export * from "./evaluate.ts";
 export * from "./events.ts";
@@ -17,6 +18,7 @@ export * from "./loop.ts";
 export * from "./mixture_policy.ts";
 export * from "./objectives/loss.ts";
 export * from "./objectives/losses.ts";
+export * from "./objectives/objectives.ts";
 export * from "./objectives/step_loss.ts";
 export * from "./oracle.ts";
 export * from "./policy.ts";

@@ -10,10 +10,12 @@ import type {
   ResponseGroup,
   Sampled,
   SampleOptions,
+  Sampler,
   TokenLogProbs,
 } from "../core/mod.ts";
 import type { Store } from "../graph/mod.ts";
-import { generate } from "./generation/generate.ts";
+import { type Decoder, generate } from "./generation/generate.ts";
+import { mixDecoders } from "./generation/mix_decoders.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { scoreSequences, type Sequence } from "./sequences.ts";
 
@@ -55,28 +57,10 @@ export class LocalPolicy implements Policy {
    *
    * @throws {RangeError} When a prompt and its response do not fit the model's positions.
    */
-  async *sample(prompts: readonly Prompt[], options: SampleOptions): AsyncGenerator<Sampled> {
-    if (prompts.length === 0) return;
-    const { maxPositions } = this.model.config;
-    const tokenized = prompts.map((prompt) => ({ prompt, ids: this.model.encodePrompt(prompt) }));
-    const tooLong = tokenized.find(({ ids }) => ids.length + options.maxTokens > maxPositions);
-    if (tooLong) {
-      throw new RangeError(
-        `Cannot sample as prompt ${tooLong.prompt.id} and its response must fit the model's ` +
-          `${maxPositions} positions: ${tooLong.ids.length} + ${options.maxTokens}`,
-      );
-    }
-    const longest = Math.max(...tokenized.map(({ ids }) => ids.length));
-    const decoder = await this.model.decoder(
-      this.trained,
-      longest + options.maxTokens,
-      options.samples,
-    );
-    try {
-      yield* generate(decoder, tokenized, options);
-    } finally {
-      await decoder.dispose();
-    }
+  sample(prompts: readonly Prompt[], options: SampleOptions): AsyncGenerator<Sampled> {
+    const take: TakeDecoder = (tokens, samples) =>
+      this.model.decoder(this.trained, tokens, samples);
+    return sampleWith(this.model, take, prompts, options);
   }
 
   /**
@@ -132,4 +116,68 @@ export class LocalPolicy implements Policy {
   async dispose(): Promise<void> {
     if (!this.#shared) await this.trained?.dispose();
   }
+}
+
+/** A decoder for so many tokens and samples; whoever takes it disposes it. */
+type TakeDecoder = (tokens: number, samples: number) => Promise<Decoder>;
+
+/** Samples K responses to each prompt with the decoder that is taken. */
+async function* sampleWith(
+  model: LanguageModel,
+  take: TakeDecoder,
+  prompts: readonly Prompt[],
+  options: SampleOptions,
+): AsyncGenerator<Sampled> {
+  if (prompts.length === 0) return;
+  const { maxPositions } = model.config;
+  const tokenized = prompts.map((prompt) => ({ prompt, ids: model.encodePrompt(prompt) }));
+  const tooLong = tokenized.find(({ ids }) => ids.length + options.maxTokens > maxPositions);
+  if (tooLong) {
+    throw new RangeError(
+      `Cannot sample as prompt ${tooLong.prompt.id} and its response must fit the model's ` +
+        `${maxPositions} positions: ${tooLong.ids.length} + ${options.maxTokens}`,
+    );
+  }
+  const longest = Math.max(...tokenized.map(({ ids }) => ids.length));
+  const decoder = await take(
+    longest + options.maxTokens,
+    options.samples,
+  );
+  try {
+    yield* generate(decoder, tokenized, options);
+  } finally {
+    await decoder.dispose();
+  }
+}
+
+/**
+ * The geometric mixture of two states of one model, token by token: π_a^(1 − weight) π_b^weight, made
+ * anew at each token. Both decode side by side, each with its adapter and its caches on the weights
+ * they share.
+ *
+ * @param weight In [0, 1]: the share of `b` in the exponent.
+ * @throws {TypeError} When the two are not of one model.
+ * @throws {RangeError} When the weight is not in [0, 1].
+ */
+export function geometricMixture(a: LocalPolicy, b: LocalPolicy, weight: number): Sampler {
+  const { model } = a;
+  if (b.model !== model) {
+    throw new TypeError("Cannot mix policies as they must be states of one model: they are of two");
+  }
+  if (!(weight >= 0 && weight <= 1)) {
+    throw new RangeError(`Cannot mix policies as the weight must be in [0, 1]: ${weight}`);
+  }
+  const take: TakeDecoder = async (tokens, samples) => {
+    const first = await model.decoder(a.trained, tokens, samples);
+    try {
+      return mixDecoders(first, await model.decoder(b.trained, tokens, samples), weight);
+    } catch (error) {
+      await first.dispose();
+      throw error;
+    }
+  };
+  return {
+    id: `geometric-mixture-${weight}-${a.id}-${b.id}`,
+    sample: (prompts, options) => sampleWith(model, take, prompts, options),
+  };
 }

@@ -43,6 +43,7 @@ export * from "./checkpoints/write.ts";
 export * from "./generation/choose_precision.ts";
 export * from "./generation/choose_token.ts";
 export * from "./generation/generate.ts";
+export * from "./generation/mix_decoders.ts";
 export * from "./generation/precision.ts";
 export * from "./language_model.ts";
 export * from "./local_policy.ts";

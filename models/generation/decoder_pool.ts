@@ -90,8 +90,8 @@ export class DecoderPool {
       return {
         prefill,
         step,
-        prefillCache,
-        cache,
+        admit: (copies) => cache.copyRows(prefillCache, copies),
+        move: (moves) => cache.copyRows(cache, moves),
         prefillRows: PREFILL_ROWS,
         slots,
         capacity,

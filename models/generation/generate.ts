@@ -15,7 +15,7 @@ import {
   type Sampled,
   type SampleOptions,
 } from "../../core/mod.ts";
-import type { BoundExecutable, HostTensor, Store } from "../../graph/mod.ts";
+import type { BoundExecutable, HostTensor } from "../../graph/mod.ts";
 import { chooseToken } from "./choose_token.ts";
 import { stopWatch } from "./stop_strings.ts";
 
@@ -27,24 +27,32 @@ export interface TokenizedPrompt {
   readonly ids: readonly number[];
 }
 
+/** A row copied to another's place. */
+export interface RowCopy {
+  /** Where it is. */
+  readonly from: number;
+  /** Where it goes. */
+  readonly to: number;
+}
+
 /** The decode program bound to a policy's weights and to two caches. One generation at a time. */
 export interface Decoder {
-  /** Bound to `prefillCache`. */
+  /** Fills the caches of prompts. */
   readonly prefill: BoundExecutable;
-  /** Bound to `cache`. */
+  /** Adds to the caches of responses, a row each. */
   readonly step: BoundExecutable;
-  /** Caches of prompts, before they are copied to their samples' rows. */
-  readonly prefillCache: Store;
-  /** Caches of the responses, a row each. */
-  readonly cache: Store;
-  /** Rows of `prefillCache`. */
+  /** Prompts that can be prefilled at once. */
   readonly prefillRows: number;
-  /** Rows of `cache`. */
+  /** Responses side by side. */
   readonly slots: number;
   /** Tokens a row holds. */
   readonly capacity: number;
   /** Tokens after which a response is over. */
   readonly endOfTurnIds: readonly number[];
+  /** Copies prompts' caches to rows of responses. */
+  admit(copies: readonly RowCopy[]): Promise<void>;
+  /** Moves rows of responses. */
+  move(moves: readonly RowCopy[]): Promise<void>;
   /** Text of a response. */
   decode(ids: readonly number[]): string;
   /** Gives back its memory. */
@@ -206,7 +214,7 @@ export async function* generate(
         }
       });
       admitted += group.length;
-      if (copies.length > 0) await decoder.cache.copyRows(decoder.prefillCache, copies);
+      if (copies.length > 0) await decoder.admit(copies);
     }
 
     if (active.length > 0) {
@@ -232,7 +240,7 @@ export async function* generate(
         moves.push({ from: active.length, to: slot });
         active[slot] = lastRow;
       }
-      if (moves.length > 0) await decoder.cache.copyRows(decoder.cache, moves);
+      if (moves.length > 0) await decoder.move(moves);
     }
 
     while (yielded < prompts.length) {
