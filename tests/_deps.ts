@@ -5,3 +5,4 @@
  */
 
 export { default as fc } from "npm:fast-check@4.10.2";
+export { default as loadWabt } from "npm:wabt@1.0.39";
