@@ -31,6 +31,8 @@ export interface Comparison {
 /** A comparison's record. */
 export interface Report {
   readonly benchmark: string;
+  /** What a run's `tokens` are, where they are something else. */
+  readonly unit?: string;
   readonly date: string;
   readonly machine: {
     readonly cpu: string;
@@ -88,7 +90,10 @@ export function comparison(
   return { name, ratios, median_ratio: median(ratios) };
 }
 
-const RUNS_HEAD = ["runs", "median s", "min s", "max s", "tokens/s"];
+function runsHead({ unit = "tokens" }: Report): string[] {
+  return ["runs", "median s", "min s", "max s", `${unit}/s`];
+}
+
 const RATIOS_HEAD = ["times as fast", "median", "each round"];
 
 function runsRows({ measurements }: Report): string[][] {
@@ -134,7 +139,7 @@ export function reportText(report: Report): string {
   return [
     ...remarks(report),
     "",
-    textTable(RUNS_HEAD, runsRows(report)),
+    textTable(runsHead(report), runsRows(report)),
     "",
     textTable(RATIOS_HEAD, ratioRows(report)),
     "",
@@ -173,7 +178,7 @@ function markdownItem(text: string): string {
 /** The report in Markdown. */
 export function reportMarkdown(report: Report): string {
   return [
-    markdownTable(RUNS_HEAD, runsRows(report)),
+    markdownTable(runsHead(report), runsRows(report)),
     markdownTable(RATIOS_HEAD, ratioRows(report)),
     remarks(report).map(markdownItem).join("\n"),
   ].join("\n\n");
