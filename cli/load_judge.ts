@@ -15,19 +15,33 @@ import type {
   Judgement,
   PreferenceOracle,
 } from "../core/oracle.ts";
-import { parseJudge } from "../judges/mod.ts";
+import { combineTerms, isModelJudge, readJudge } from "../judges/mod.ts";
 import { fileError, oneLine } from "./errors.ts";
+import type { BackendArguments, LoadContext } from "./load_model.ts";
+import { loadModelJudge } from "./load_model_judge.ts";
 
 /**
- * Makes the judge of a short form such as `length:40-80`, or takes it from a TypeScript module (a path
+ * Makes the judge of a short form such as `length:40-80` or `pair-rm:PATH`, or takes it from a TypeScript module (a path
  * or a URL ending in .ts, .js or .mjs) that exports `judge` or `oracle`: a PreferenceOracle, or a
  * function that returns one. The id of a judge from a local module also covers the module's text.
  *
+ * @param place Where models compute.
  * @throws {Error} When there is no such judge, naming what was given.
  */
-export async function loadJudge(text: string): Promise<PreferenceOracle> {
+export async function loadJudge(
+  text: string,
+  place: BackendArguments,
+  context: LoadContext,
+): Promise<PreferenceOracle> {
   const url = moduleUrl(text);
-  if (url === undefined) return parseJudge(text);
+  if (url === undefined) {
+    const load = loadModelJudge(place, context);
+    const terms = [];
+    for (const { judge, weight } of readJudge(text)) {
+      terms.push({ oracle: isModelJudge(judge) ? await load(judge) : judge, weight });
+    }
+    return combineTerms(terms);
+  }
   const source = url.protocol === "file:" ? await moduleText(url, text) : text;
   let module: Record<string, unknown>;
   try {

@@ -32,14 +32,20 @@ export async function main(args: readonly string[]): Promise<number> {
     print(`sppo ${VERSION} (deno ${Deno.version.deno})`);
     return 0;
   }
-  const topic = name === "help" ? rest[0] ?? "" : name;
-  const command = commands.find((each) => each.name === topic);
-  if (command === undefined) return complain("sppo", unknownCommand(topic), false, 2);
-  if (name === "help" || rest.includes("--help") || rest.includes("-h")) {
+  const words = name === "help" ? rest : args;
+  // A command may have two words: judge train.
+  const named = (count: number) => {
+    const asked = words.slice(0, count).join(" ");
+    return commands.find((each) => each.name === asked);
+  };
+  const command = named(2) ?? named(1);
+  if (command === undefined) return complain("sppo", unknownCommand(words[0] ?? ""), false, 2);
+  const flags = words.slice(command.name.split(" ").length);
+  if (name === "help" || flags.includes("--help") || flags.includes("-h")) {
     print(await commandHelp(command));
     return 0;
   }
-  return await runCommand(command, rest);
+  return await runCommand(command, flags);
 }
 
 async function runCommand(command: Command<OptionTable>, args: readonly string[]): Promise<number> {

@@ -33,7 +33,15 @@ A judge is a feature, a cycle of features, or a weighted sum of judges:
   cycle:A,B,C             feature A beats B, B beats C, C beats A; none of them loses
   0.7*A + 0.3*B           a mixture; A*0.7 + B*0.3 is the same
 
-Options follow an @: length:30-60@sharpness=3,cap=0.9
+or a model, by its folder or its name on the Hugging Face hub:
+
+  pair-rm:PATH            PairRM                 temperature=1   2 is what it is calibrated for
+  reward:PATH             a reward model         temperature=1   penalty=0   reward less, a character
+  reward:PATH|PATH        several, averaged      weights=1/1     how much each counts
+  gpm:PATH                a general preference   tau=0.1         normalize=0 (1: embeddings of length 1)
+                          model
+
+A path with white space or one of @ | + * , stands in quotes. Options follow an @: length:30-60@sharpness=3,cap=0.9
 
   sharpness=6   logit of a full difference of scores     noise=0   noise of the logit
   cap=0.95      bound of every preference                seed=0    seed of the noise
@@ -54,6 +62,36 @@ const featureNames = [
   "ends",
 ];
 
+/** Kinds of judges that are models, and the options of each. */
+const MODEL_OPTIONS: Readonly<Record<ModelJudge["kind"], readonly string[]>> = {
+  "pair-rm": ["temperature"],
+  "reward": ["temperature", "penalty", "weights"],
+  "gpm": ["tau", "normalize"],
+};
+
+/** A judge that is a model, as it was read; whoever can open models makes it. */
+export interface ModelJudge {
+  /** What kind of model. */
+  readonly kind: "pair-rm" | "reward" | "gpm";
+  /** Where it is; several only of reward models. */
+  readonly paths: readonly string[];
+  /** Numbers by the names of options; `weights` has one for each path. */
+  readonly options: Readonly<Record<string, readonly number[]>>;
+}
+
+/** A term of a mixture as it was read. */
+export interface JudgeTerm {
+  /** A scripted judge, or a model that is to be opened. */
+  readonly judge: PreferenceOracle | ModelJudge;
+  /** Positive. */
+  readonly weight: number;
+}
+
+/** Whether a judge is a model that is to be opened. */
+export function isModelJudge(judge: JudgeTerm["judge"]): judge is ModelJudge {
+  return "kind" in judge;
+}
+
 /** A feature as it was read, to be made once its options are known. */
 interface ReadFeature {
   readonly name: string;
@@ -61,14 +99,16 @@ interface ReadFeature {
 }
 
 /**
- * Reads the short form of a judge.
+ * Reads the short form of a judge, models among them.
  *
  * Grammar (white space may stand between any two parts):
  *
  * ```text
  * judge    = term { "+" term }
  * term     = [ number "*" ] atom | atom "*" number
- * atom     = ( feature | "cycle:" feature "," feature "," feature { "," feature } ) [ options ]
+ * atom     = ( feature | "cycle:" feature "," feature "," feature { "," feature } | model ) [ options ]
+ * model    = "pair-rm:" path | "reward:" path { "|" path } | "gpm:" path
+ * path     = string | characters but white space and @ | + * , "
  * feature  = "length:" range | "characters:" range | "lexicon:" phrase { "|" phrase } | "example"
  *          | "regex:" ( "/" pattern "/" flags | string ) | "json"
  *          | "starts:" phrase | "ends:" phrase
@@ -76,12 +116,47 @@ interface ReadFeature {
  * phrase   = string | word                 word: letters, digits, ' and _
  * string   = '"' characters '"'            as in JSON: \" and \\ for " and \, \n for a new line
  * options  = "@" key "=" value { "," key "=" value }
- * value    = number                        numbers with "/" between them for strengths
+ * value    = number                        numbers with "/" between them for strengths and weights
  * ```
  *
  * A term without a weight has weight 1, and weights are divided by their sum.
  *
  * @throws {SyntaxError} When the text is no judge: what must stand where, and what does.
+ *
+ * @example
+ * ```ts
+ * import { readJudge } from "./grammar.ts";
+ * import assert from "node:assert/strict";
+ * const [term] = readJudge('0.5*pair-rm:"my models/pairrm"@temperature=2');
+ * assert.deepEqual(term, {
+ *   weight: 0.5,
+ *   judge: { kind: "pair-rm", paths: ["my models/pairrm"], options: { temperature: [2] } },
+ * });
+ * ```
+ */
+export function readJudge(text: string): JudgeTerm[] {
+  const reader = createReader(text);
+  const terms: JudgeTerm[] = [];
+  do terms.push(readTerm(reader)); while (reader.take("+"));
+  reader.skip();
+  if (!reader.atEnd()) reader.fail('"+" or the end');
+  return terms;
+}
+
+/**
+ * The oracle of some terms: the one there is, or their mixture.
+ *
+ * @param terms At least one; weights are divided by their sum.
+ */
+export function combineTerms(terms: readonly MixtureTerm[]): PreferenceOracle {
+  return terms.length === 1 ? terms[0]!.oracle : mixtureJudge(terms);
+}
+
+/**
+ * Makes the judge of a short form without models; see {@linkcode readJudge} for the form.
+ *
+ * @throws {SyntaxError} When the text is no judge: what must stand where, and what does.
+ * @throws {TypeError} When a judge in it is a model, which must be opened.
  *
  * @example
  * ```ts
@@ -92,33 +167,42 @@ interface ReadFeature {
  * ```
  */
 export function parseJudge(text: string): PreferenceOracle {
-  const reader = createReader(text);
-  const terms: MixtureTerm[] = [];
-  do terms.push(readTerm(reader)); while (reader.take("+"));
-  reader.skip();
-  if (!reader.atEnd()) reader.fail('"+" or the end');
-  return terms.length === 1 ? terms[0]!.oracle : mixtureJudge(terms);
+  return combineTerms(
+    readJudge(text).map(({ judge, weight }) => {
+      if (isModelJudge(judge)) {
+        throw new TypeError(
+          `Cannot make the judge ${
+            JSON.stringify(text)
+          } as a model must be opened first: ${judge.kind}`,
+        );
+      }
+      return { oracle: judge, weight };
+    }),
+  );
 }
 
-function readTerm(reader: Reader): MixtureTerm {
+function readTerm(reader: Reader): JudgeTerm {
   reader.skip();
   const start = reader.position();
   const before = reader.match(NUMBER);
   if (before !== undefined && !reader.take("*")) reader.fail('"*" after a weight');
-  const oracle = readAtom(reader);
+  const judge = readAtom(reader);
   const after = reader.take("*") ? reader.expect(NUMBER, 'a weight after "*"') : undefined;
   if (before !== undefined && after !== undefined) {
     reader.fail("one weight for each judge", start);
   }
   const weight = Number(before ?? after ?? 1);
   if (!(weight > 0)) reader.fail("a positive weight", start);
-  return { oracle, weight };
+  return { judge, weight };
 }
 
-function readAtom(reader: Reader): PreferenceOracle {
+function readAtom(reader: Reader): JudgeTerm["judge"] {
   reader.skip();
   const start = reader.position();
-  const name = reader.match(/[a-z]+/y);
+  const name = reader.match(/[a-z]+(?:-[a-z]+)*/y);
+  if (name !== undefined && Object.hasOwn(MODEL_OPTIONS, name)) {
+    return readModel(reader, name as ModelJudge["kind"], start);
+  }
   if (name === "cycle") {
     if (!reader.take(":")) reader.fail('":" after cycle');
     const features: ReadFeature[] = [];
@@ -144,6 +228,22 @@ function readAtom(reader: Reader): PreferenceOracle {
     counted ? [...SHARED_OPTIONS, "count"] : SHARED_OPTIONS,
   );
   return reader.build(start, () => featureJudge(feature.make(count?.[0]), sharedOptions(options)));
+}
+
+function readModel(reader: Reader, kind: ModelJudge["kind"], start: number): ModelJudge {
+  const what = "a folder, or a name on the Hugging Face hub";
+  if (!reader.take(":")) reader.fail(`":" and ${what} after ${kind}`);
+  const paths: string[] = [];
+  do {
+    reader.skip();
+    paths.push(readString(reader) ?? reader.expect(/[^\s@|+*,"]+/uy, what));
+  } while (kind === "reward" && reader.take("|"));
+  const options = readOptions(reader, MODEL_OPTIONS[kind]);
+  const weights = options.weights?.length ?? paths.length;
+  if (weights !== paths.length) {
+    reader.fail(`one weight for each of ${paths.length} models`, start);
+  }
+  return { kind, paths, options };
 }
 
 const NUMBER = /(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?/y;
@@ -197,7 +297,10 @@ function readFeature(reader: Reader): ReadFeature {
       return made(() => name === "starts" ? startsFeature(edge) : endsFeature(edge));
     }
     default:
-      return reader.fail(`one of ${featureNames.join(", ")} or cycle`, start);
+      return reader.fail(
+        `one of ${featureNames.join(", ")}, cycle, ${Object.keys(MODEL_OPTIONS).join(", ")}`,
+        start,
+      );
   }
 }
 
@@ -260,7 +363,7 @@ function readOptions(
     if (!reader.take("=")) reader.fail(`"=" after ${key}`);
     const values: number[] = [];
     do values.push(Number(reader.expect(NUMBER, `a number for ${key}`))); while (
-      key === "strengths" && reader.take("/")
+      (key === "strengths" || key === "weights") && reader.take("/")
     );
     options[key] = values;
   } while (reader.take(","));

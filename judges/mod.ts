@@ -5,6 +5,13 @@
  * @module
  */
 
+export {
+  type Agreement,
+  agreement,
+  type JudgedPair,
+  labelTriads,
+  type ReliabilityRow,
+} from "./agreement.ts";
 export { classifier, cyclicJudge, type CyclicJudgeOptions } from "./cyclic_judge.ts";
 export * from "./features.ts";
 export {
@@ -19,7 +26,28 @@ export {
   type RegexJudgeOptions,
   type SharpnessOptions,
 } from "./feature_judge.ts";
-export { judgeGrammarHelp, parseJudge } from "./grammar.ts";
+export {
+  type EmbeddingModel,
+  type Embeddings,
+  generalPreferenceJudge,
+  skewScore,
+} from "./general_preference.ts";
+export {
+  combineTerms,
+  isModelJudge,
+  judgeGrammarHelp,
+  type JudgeTerm,
+  type ModelJudge,
+  parseJudge,
+  readJudge,
+} from "./grammar.ts";
 export { mixtureJudge, type MixtureTerm } from "./mixture_judge.ts";
 export { pairJudge, type PairJudgeOptions, type PairModel } from "./pair_rm.ts";
+export {
+  lengthPenalised,
+  rewardEnsemble,
+  rewardJudge,
+  type RewardModel,
+  type RewardTerm,
+} from "./reward_judge.ts";
 export { bestOf, bubbleBest, type RankPolicy, rankScores, ranksOf } from "./ranking.ts";

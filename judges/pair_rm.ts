@@ -63,9 +63,7 @@ export function pairJudge(
   model: PairModel,
   { temperature = 1 }: PairJudgeOptions = {},
 ): PreferenceOracle {
-  if (!(temperature > 0 && isFinite(temperature))) {
-    throw new RangeError(`Cannot make a judge as its temperature must be positive: ${temperature}`);
-  }
+  checkTemperature(temperature);
   return {
     id: `pair-rm:${model.id}@temperature=${temperature}`,
     async *compare(groups, { signal } = {}) {
@@ -76,6 +74,24 @@ export function pairJudge(
       }
     },
   };
+}
+
+/** @throws {RangeError} When a temperature is not a positive number. */
+export function checkTemperature(temperature: number): void {
+  if (!(temperature > 0 && isFinite(temperature))) {
+    throw new RangeError(`Cannot make a judge as its temperature must be positive: ${temperature}`);
+  }
+}
+
+/** Logits [K, K] with L_ij − L_ji = margin(i, j), of a margin with margin(i, j) = −margin(j, i). */
+export function pairwiseLogits(
+  size: number,
+  margin: (i: number, j: number) => number,
+): Float64Array {
+  return Float64Array.from(
+    { length: size * size },
+    (_, at) => margin(Math.floor(at / size), at % size) / 2,
+  );
 }
 
 /** L [K, K] of the cells that are asked for; 0 elsewhere. */

@@ -48,10 +48,43 @@ export * from "./generation/precision.ts";
 export * from "./language_model.ts";
 export * from "./local_policy.ts";
 export * from "./policy_files.ts";
+export {
+  checkpointTrunk,
+  isTrainedJudge,
+  judgeFiles,
+  judgeParts,
+  openTrainedJudge,
+} from "./preference/judge_files.ts";
+export {
+  type LabelledGroup,
+  type LabelledPair,
+  labelledPairs,
+} from "./preference/labelled_group.ts";
 export { PairRanker } from "./preference/pair_ranker.ts";
+export {
+  PreferenceEmbedder,
+  type PreferenceEmbedderOptions,
+} from "./preference/preference_embedder.ts";
+export { headOutputs, type PreferenceHead } from "./preference/preference_head.ts";
+export { labelledGroup } from "./preference/read_labels.ts";
+export {
+  openClassifier,
+  openRewardModel,
+  type ReaderParts,
+  ResponseReader,
+  type ResponseReaderOptions,
+} from "./preference/response_reader.ts";
+export {
+  type JudgeStep,
+  type TrainedJudge,
+  trainJudge,
+  type TrainJudgeOptions,
+  type TrunkParts,
+} from "./preference/train_judge.ts";
 export { type PairLayout, pairLayout } from "./preference/pair_layout.ts";
-export type { SequenceReaderOptions } from "./preference/sequence_reader.ts";
-export type { PlacedSequence } from "./preference/trunk.ts";
+export type { Head, SequenceReaderOptions, TrunkAdapter } from "./preference/sequence_reader.ts";
+export type { ConversationLayout } from "./preference/conversation_layout.ts";
+export type { PlacedSequence, Trunk } from "./preference/trunk.ts";
 export * from "./programs/decode.ts";
 export * from "./programs/likelihood.ts";
 export * from "./programs/loss_terms.ts";

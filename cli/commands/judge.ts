@@ -41,7 +41,7 @@ export const judgeCommand: Command<typeof judgeOptions> = {
   async prepare(context) {
     const values = resolveValues(judgeOptions, context.layers);
     const { progress, signal, resources } = context;
-    const oracle = await loadJudge(values.judge);
+    const oracle = await loadJudge(values.judge, values, context);
     const output = resources.use(await openOutput(values.output));
     const items: JudgeItem[] = [];
     for await (const record of readTable(values.input)) {

@@ -9,6 +9,7 @@ import { gameCommand } from "./game.ts";
 import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { judgeCommand } from "./judge.ts";
+import { judgeTrainCommand } from "./judge_train.ts";
 import { scoreCommand } from "./score.ts";
 import { trainCommand } from "./train.ts";
 
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   generateCommand,
   scoreCommand,
   judgeCommand,
+  judgeTrainCommand,
   gameCommand,
   infoCommand,
 ];

@@ -71,7 +71,8 @@ kept in --out; the same command on a folder that was begun continues, and --out 
     if (folder.config) {
       refuseDifferences(out, configDifferences(trainOptions, folder.config, config));
     }
-    const oracle = await loadJudge(values.judge);
+    const place = { ...values, threads: threadsOf(values) };
+    const oracle = await loadJudge(values.judge, place, context);
     const file = await readPrompts(values.prompts, { column: values.promptColumn });
     if (file.duplicates > 0) {
       progress.line(`${values.prompts}: ${file.duplicates} repeated prompts left out`);

@@ -18,6 +18,9 @@ import {
 import type { OptionTable } from "./spec.ts";
 import { trainOptions } from "./train_options.ts";
 
+import { judgeTrainOptions } from "./judge_train_options.ts";
+
+export { judgeTrainOptions } from "./judge_train_options.ts";
 export { presets, trainOptions } from "./train_options.ts";
 
 /** Options of `sppo generate`. */
@@ -95,6 +98,7 @@ export const judgeOptions = {
     group: "Judge",
     help: "what compares responses: a short form (sppo help judge) or a TypeScript module",
   },
+  ...backend,
   estimator: trainOptions.estimator,
   preferenceTemperature: trainOptions.preferenceTemperature,
   selfTerm: trainOptions.selfTerm,
@@ -193,6 +197,7 @@ export const tables = {
   generate: generateOptions,
   score: scoreOptions,
   judge: judgeOptions,
+  "judge train": judgeTrainOptions,
   game: gameOptions,
   info: infoOptions,
 } as const;

@@ -41,6 +41,8 @@ export interface Checkpoint {
    * (rotary halves). With tied embeddings there is no `lm_head.weight`.
    */
   readonly tensors: ReadonlyMap<string, TensorSource>;
+  /** Tensors of a head, where {@linkcode OpenOptions.head} asked for them. */
+  readonly head?: ReadonlyMap<string, TensorSource>;
   /** What the file says about itself: GGUF's scalar metadata, safetensors' `__metadata__`. */
   readonly metadata: ReadonlyMap<string, string | number | boolean>;
   /** Tokenizer and chat template; read on first call, then the same. */
@@ -50,6 +52,15 @@ export interface Checkpoint {
    * no such form.
    */
   describeTokenizer?(): TokenizerDescription | undefined;
+}
+
+/** Options of {@linkcode openCheckpoint}. */
+export interface OpenOptions extends ReadOptions {
+  /**
+   * Names of tensors of a head on the hidden states (`score.weight`): they may be there, in a Hugging
+   * Face folder, and are then given apart; the vocabulary matrix may be absent.
+   */
+  readonly head?: RegExp;
 }
 
 const MAX_JSON_BYTES = 64 << 20;
@@ -68,7 +79,7 @@ const MAX_JSON_BYTES = 64 << 20;
  */
 export async function openCheckpoint(
   files: CheckpointFiles,
-  options: ReadOptions = {},
+  options: OpenOptions = {},
 ): Promise<Checkpoint> {
   const named = (pattern: RegExp) => Object.keys(files).filter((name) => pattern.test(name)).sort();
   const ggufs = named(/\.gguf$/i);
@@ -135,21 +146,29 @@ async function openGgufCheckpoint(
 
 async function openHuggingFace(
   files: CheckpointFiles,
-  options: ReadOptions,
+  options: OpenOptions,
 ): Promise<Checkpoint> {
   const json = (name: string) => {
     const file = ownFile(files, name);
     return file ? readJsonObject(file, { ...options, maxBytes: MAX_JSON_BYTES }) : undefined;
   };
-  const config = configFromHuggingFace(
+  const described = configFromHuggingFace(
     await json("config.json") ?? {},
     await json("generation_config.json"),
   );
   const { tensors, metadata } = await openShardedSafetensors(files, options);
+  const isHead = (name: string) => options.head?.test(name) === true;
+  const ofHead = new Map([...tensors].filter(([name]) => isHead(name)));
+  const others = new Map([...tensors].filter(([name]) => !isHead(name)));
+  // A model with a head of its own need not bring the vocabulary matrix.
+  const config = ofHead.size > 0 && !others.has("lm_head.weight")
+    ? { ...described, tieWordEmbeddings: true }
+    : described;
   return {
     format: "huggingface",
     config,
-    tensors: selectTensors(tensors, config, "the checkpoint"),
+    tensors: selectTensors(others, config, "the checkpoint"),
+    ...(options.head ? { head: ofHead } : {}),
     metadata,
     text: once(async () => {
       const description = await json("tokenizer.json");

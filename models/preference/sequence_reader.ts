@@ -13,7 +13,10 @@ import type {
   TensorSource,
 } from "../../graph/mod.ts";
 import { ProgramBuilder, type Value } from "../../graph/mod.ts";
+import { fromFloat32 } from "../../graph/mod.ts";
 import { type NamedShape, WEIGHTS } from "../architectures/layout.ts";
+import { ADAPTER, type LoraShape } from "../architectures/lora.ts";
+import type { FloatTensor } from "../checkpoints/safetensors.ts";
 import { type ContentHash, contentHash, hashText } from "../content_hash.ts";
 import { planBatches } from "./plan_batches.ts";
 import type { PlacedSequence, Trunk } from "./trunk.ts";
@@ -30,8 +33,18 @@ export interface Head {
   outputs(g: ProgramBuilder, hidden: Value): Value;
 }
 
+/** An adapter on a trunk, with its values. */
+export interface TrunkAdapter {
+  /** Rank, scale and layers. */
+  readonly lora: LoraShape;
+  /** Values of A and B by name. */
+  readonly tensors: ReadonlyMap<string, FloatTensor>;
+}
+
 /** Options of {@linkcode SequenceReader.load}. */
 export interface SequenceReaderOptions {
+  /** An adapter that the trunk carries. */
+  readonly adapter?: TrunkAdapter | undefined;
   /** Tokens (rows × longest) of one run; 1024 when not given. */
   readonly tokensPerBatch?: number;
   /** Bytes of weights read. */
@@ -47,17 +60,17 @@ export class SequenceReader {
   /** Tokens (rows × longest) of one run. */
   readonly tokensPerBatch: number;
   readonly #trunk: Trunk;
-  readonly #weights: Store;
+  readonly #stores: readonly Store[];
   readonly #executable: Executable;
   readonly #bound: BoundExecutable;
 
   private constructor(
-    fields: { id: string; trunk: Trunk; weights: Store; executable: Executable },
+    fields: { id: string; trunk: Trunk; stores: readonly Store[]; executable: Executable },
     tokensPerBatch: number,
   ) {
     this.id = fields.id;
     this.#trunk = fields.trunk;
-    this.#weights = fields.weights;
+    this.#stores = fields.stores;
     this.#executable = fields.executable;
     this.#bound = fields.executable.bind();
     this.tokensPerBatch = tokensPerBatch;
@@ -74,41 +87,52 @@ export class SequenceReader {
     head: Head,
     tensors: ReadonlyMap<string, TensorSource>,
     backend: Backend,
-    { tokensPerBatch = 1024, onProgress, signal }: SequenceReaderOptions = {},
+    { tokensPerBatch = 1024, adapter, onProgress, signal }: SequenceReaderOptions = {},
   ): Promise<SequenceReader> {
     const hashes: ContentHash[] = [];
-    const entries = [...trunk.tensors, ...head.tensors].map(({ name, shape }): TensorSource => {
-      const source = tensors.get(name);
-      if (source?.shape.join() !== shape.join()) {
-        throw new RangeError(
-          `Cannot load the judge as ${name} must have the shape [${shape.join(", ")}]: ` +
-            (source ? `[${source.shape.join(", ")}]` : "it is absent"),
-        );
-      }
-      const hash = contentHash();
-      hashes.push(hash);
-      return hashed(source, name, hash);
-    });
-    const given = signal ? { signal } : {};
-    const weights = await backend.createStore(entries, {
-      ...(onProgress ? { onProgress } : {}),
-      ...given,
-    });
-    const g = new ProgramBuilder("reader");
-    g.output("outputs", head.outputs(g, trunk.hidden(g, head.places)));
-    let executable: Executable;
-    try {
-      executable = await backend.compile(g.build(), {
-        constants: { [WEIGHTS]: weights },
-        ...given,
+    const entries = (shapes: readonly NamedShape[], from: ReadonlyMap<string, TensorSource>) =>
+      shapes.map(({ name, shape }): TensorSource => {
+        const source = from.get(name);
+        if (source?.shape.join() !== shape.join()) {
+          throw new RangeError(
+            `Cannot load the judge as ${name} must have the shape [${shape.join(", ")}]: ` +
+              (source ? `[${source.shape.join(", ")}]` : "it is absent"),
+          );
+        }
+        const hash = contentHash();
+        hashes.push(hash);
+        return hashed(source, name, hash);
       });
+    const given = signal ? { signal } : {};
+    const constants: Record<string, Store> = {};
+    constants[WEIGHTS] = await backend.createStore(
+      entries([...trunk.tensors, ...head.tensors], tensors),
+      { ...(onProgress ? { onProgress } : {}), ...given },
+    );
+    try {
+      if (adapter) {
+        const sources = new Map(
+          [...adapter.tensors].map(([name, { shape, data }]) =>
+            [name, fromFloat32(name, shape, data)] as const
+          ),
+        );
+        const shapes = trunk.adapterTensors(adapter.lora);
+        constants[ADAPTER] = await backend.createStore(entries(shapes, sources), given);
+      }
+      const g = new ProgramBuilder("reader");
+      g.output("outputs", head.outputs(g, trunk.hidden(g, head.places, adapter?.lora)));
+      const executable = await backend.compile(g.build(), { constants, ...given });
+      const contents = hashes.map((hash) => hash.digest());
+      const settings = [trunk.settings, head.settings, adapter?.lora ?? null];
+      const id = hashText(JSON.stringify([contents, settings]));
+      return new SequenceReader(
+        { id, trunk, stores: Object.values(constants), executable },
+        tokensPerBatch,
+      );
     } catch (error) {
-      await weights.dispose();
+      for (const store of Object.values(constants)) await store.dispose();
       throw error;
     }
-    const contents = hashes.map((hash) => hash.digest());
-    const id = hashText(JSON.stringify([contents, head.settings]));
-    return new SequenceReader({ id, trunk, weights, executable }, tokensPerBatch);
   }
 
   /**
@@ -154,7 +178,7 @@ export class SequenceReader {
   async dispose(): Promise<void> {
     await this.#bound.dispose();
     await this.#executable.dispose();
-    await this.#weights.dispose();
+    for (const store of this.#stores) await store.dispose();
   }
 }
 

@@ -29,6 +29,8 @@ export interface PlacedSequence {
 
 /** A model without its head. */
 export interface Trunk {
+  /** What its numbers depend on beside its tensors, as a text. */
+  readonly settings: string;
   /** Width of its hidden states. */
   readonly hiddenSize: number;
   /** Rows of its embedding: token ids are below it. */
@@ -52,6 +54,7 @@ export interface Trunk {
 /** A DeBERTa-v2 or v3 encoder. */
 export function debertaTrunk(config: DebertaConfig): Trunk {
   return {
+    settings: JSON.stringify(config),
     hiddenSize: config.hiddenSize,
     vocabSize: config.vocabSize,
     ...(config.absolutePositions > 0 ? { maxPositions: config.absolutePositions } : {}),
@@ -78,6 +81,7 @@ export function debertaTrunk(config: DebertaConfig): Trunk {
 export function decoderTrunk(config: DecoderConfig): Trunk {
   const tied = { ...config, tieWordEmbeddings: true };
   return {
+    settings: JSON.stringify(config),
     hiddenSize: config.hiddenSize,
     vocabSize: config.vocabSize,
     maxPositions: config.maxPositions,

@@ -188,7 +188,7 @@ def main():
                             hidden_size=32, num_attention_heads=2, intermediate_size=24, position_buckets=-1,
                             max_position_embeddings=160, num_labels=1, pooler_hidden_act="gelu", pooler_hidden_size=32)
     llama = LlamaConfig(vocab_size=vocab, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
-                        num_key_value_heads=2, head_dim=8, max_position_embeddings=128, rms_norm_eps=1e-5, bos_token_id=1,
+                        num_key_value_heads=2, head_dim=8, max_position_embeddings=160, rms_norm_eps=1e-5, bos_token_id=1,
                         eos_token_id=2, pad_token_id=0, num_labels=1)
     for name, cls, config in (("tiny_reward_deberta", DebertaV2ForSequenceClassification, other),
                               ("tiny_reward_llama", LlamaForSequenceClassification, llama)):
