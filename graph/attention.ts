@@ -129,7 +129,7 @@ export function attentionForward(
   const seen = visible(g, query, keyLength, mask, extra);
   const addends = seen ? [additive(g, seen)] : [];
   if (bias) addends.push(operands[next]!);
-  const grouped = groupHeads(g, g.mul(query, g.constant(scale)), keyHeads);
+  const grouped = g.mul(groupHeads(g, query, keyHeads), g.constant(scale));
   const keys = g.transpose(key, [0, 2, 1, 3]);
   const values = g.transpose(value, [0, 2, 1, 3]);
   const { probabilities, context } = attend(g, grouped, keys, values, heads, time, addends);

@@ -46,8 +46,15 @@ export const expansions: { readonly [C in CompositePrimitive]?: Expansion<C> } =
     if (chunks > 1) return undefined;
     const { logits } = chunkLogits(g, hidden!, vocabulary!, chunkBounds(vocabulary!, 1), 0);
     const target = targetLogits(g, hidden!, vocabulary!, targets!);
-    const result = g.sub(target.logits, g.logSumExp(logits));
-    return { results: [result], residuals: { logits, rows: target.rows } };
+    // Probabilities are powers / sum: the gradient divides what it makes of them, which is smaller.
+    const largest = g.reduceMax(logits, [1], true);
+    const powers = g.exp(g.sub(logits, largest));
+    const sum = g.reduceSum(powers, [1], true); // [N, 1]
+    const total = g.reshape(g.add(g.log(sum), largest), target.logits.shape);
+    return {
+      results: [g.sub(target.logits, total)],
+      residuals: { powers, sum, rows: target.rows } satisfies KeptLogits,
+    };
   },
   linear(g, operands, attributes) {
     const { x, weight, bias, a, b } = linearOperands(operands, attributes);
@@ -58,6 +65,16 @@ export const expansions: { readonly [C in CompositePrimitive]?: Expansion<C> } =
     return { results: [result], residuals: inner };
   },
 };
+
+/** What `tokenLogProb` keeps of its forward pass. */
+interface KeptLogits {
+  /** exp(logit − largest of its row) [N, V]. */
+  readonly powers: Value;
+  /** Their sums [N, 1]. */
+  readonly sum: Value;
+  /** The vocabulary's rows of the targets [N, D]. */
+  readonly rows: Value;
+}
 
 /** Sum over all axes but the last, for a weight of one axis. */
 function sumRows(g: ProgramBuilder, x: Value): Value {
@@ -174,12 +191,14 @@ export const compositeVjps: { readonly [C in CompositePrimitive]: VjpRule<C> } =
   tokenLogProb({ g, operands, attributes, result, cotangent, residuals }) {
     const [hidden, vocabulary, targets] = operands as [Value, Value, Value];
     const bounds = chunkBounds(vocabulary, attributes.chunks);
-    const kept = residuals as { readonly logits: Value; readonly rows: Value } | undefined;
+    const kept = residuals as KeptLogits | undefined;
     const column = g.reshape(cotangent, [...cotangent.shape, 1]);
     const target = once(() => kept ? undefined : targetLogits(g, hidden, vocabulary, targets));
+    /** x [N, D] by probabilities whose sum is not 1 yet. */
+    const normalised = (x: Value) => kept ? g.div(x, kept.sum) : x;
     /** Per chunk, the vocabulary's rows and their probabilities [N, rows]. */
     const parts = once(() => {
-      if (kept) return [{ rows: vocabulary, probabilities: g.softmax(kept.logits) }];
+      if (kept) return [{ rows: vocabulary, probabilities: kept.powers }];
       const total = g.reshape(g.sub(target()!.logits, result), column.shape); // log Σ exp
       return bounds.slice(1).map((_, chunk) => {
         const { rows, logits } = chunkLogits(g, hidden, vocabulary, bounds, chunk);
@@ -190,12 +209,13 @@ export const compositeVjps: { readonly [C in CompositePrimitive]: VjpRule<C> } =
       () => {
         const expected = parts().map(({ rows, probabilities }) => g.matmul(probabilities, rows))
           .reduce((sum, part) => g.add(sum, part));
-        return g.mul(column, g.sub(kept?.rows ?? target()!.rows, expected));
+        return g.mul(column, g.sub(kept?.rows ?? target()!.rows, normalised(expected)));
       },
       () => {
         const scaled = g.mul(column, hidden);
+        const weighed = normalised(scaled);
         const expected = parts().map(({ probabilities }) =>
-          g.matmul(probabilities, scaled, { transposeA: true })
+          g.matmul(probabilities, weighed, { transposeA: true })
         );
         const whole = expected.length === 1 ? expected[0]! : g.concat(expected, 0);
         return g.sub(g.scatterAdd(scaled, targets, vocabulary.shape[0]!), whole);

@@ -20,6 +20,7 @@ import {
   takesEncoded,
 } from "./lowering/mod.ts";
 import { ElementType, encodeModel, type ValueInfo } from "./proto.ts";
+import { foldScales } from "./fold_scales.ts";
 import { updatesInPlace } from "./in_place.ts";
 
 /** A graph input or output beside what it is in the program. */
@@ -184,6 +185,8 @@ export function emitProgram(
     give(value, target);
     return port(target, name, value);
   });
+  const results = new Set([...updates, ...outputs].map(({ port }) => port));
+  graph.nodes.splice(0, Infinity, ...foldScales(graph, results));
   const inPlace = updatesInPlace(
     graph,
     updates.map(({ port, scope, name }) => ({ old: `parameter/${scope}/${name}`, next: port })),
