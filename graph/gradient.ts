@@ -17,8 +17,19 @@ import type {
 import { finish, replay } from "./rewrite.ts";
 import { simplify } from "./simplify.ts";
 import type { VjpRule } from "./vjp.ts";
+import { Recomputation } from "./recomputation.ts";
 import { compositeVjps, type Expansion, expansions } from "./vjp_composite.ts";
 import { simpleVjps } from "./vjp_simple.ts";
+
+/** Options of {@linkcode gradients}. */
+export interface GradientOptions {
+  /**
+   * Values, in the order of the program, between which the forward pass is computed again for the
+   * gradient: of what lies between two of them nothing is kept. The gradient stays the same number for
+   * number.
+   */
+  readonly checkpoints?: readonly Value[];
+}
 
 /** The vector–Jacobian product of each primitive. */
 export const vjps: { readonly [P in Primitive]: VjpRule<P> } = { ...simpleVjps, ...compositeVjps };
@@ -43,6 +54,7 @@ const ELEMENTWISE: ReadonlySet<Primitive> = new Set<Primitive>([
  * @param g Builder that holds the program so far.
  * @param of float32 value of one element.
  * @param wrt float32 values: parameters, inputs or results.
+ * @param options.checkpoints See {@linkcode GradientOptions}.
  * @returns For each of `wrt` the gradient, of its shape; zeros where `of` does not depend on it.
  * @throws {TypeError} If `of` is not a scalar, or the path leads through an operation without a
  * gradient (`cachedAttention`, a cast from int32 or bool).
@@ -62,7 +74,12 @@ const ELEMENTWISE: ReadonlySet<Primitive> = new Set<Primitive>([
  * assert.deepEqual([...outputs.slope!.data], [12]); // 3 x²
  * ```
  */
-export function gradients(g: ProgramBuilder, of: Value, wrt: readonly Value[]): Value[] {
+export function gradients(
+  g: ProgramBuilder,
+  of: Value,
+  wrt: readonly Value[],
+  { checkpoints = [] }: GradientOptions = {},
+): Value[] {
   if (of.dtype !== "float32" || of.shape.some((dim) => dim !== 1)) {
     throw new TypeError(
       "Cannot take the gradient as the value must be a float32 scalar: " +
@@ -77,20 +94,22 @@ export function gradients(g: ProgramBuilder, of: Value, wrt: readonly Value[]): 
   const tape = activeEquations(g.equations, of, wrt);
   const residuals = expandForward(g, new Set(tape.path));
   const cotangents = new Map<number, Value>([[of.id, g.constant(1)]]);
+  const again = new Recomputation(g, checkpoints);
   for (const equation of tape.path.toReversed()) {
     const { primitive, operands, attributes, results } = equation;
     const [result] = results as [Value];
     const found = results.map(({ id }) => cotangents.get(id)).find((one) => one !== undefined);
     if (found === undefined) continue;
+    again.enter(equation, found);
     const contributions = (vjps[primitive] as VjpRule<Primitive>)({
       g,
-      operands,
+      operands: operands.map((operand) => again.valueOf(operand)),
       attributes: attributes as Attributes[Primitive],
-      result,
+      result: again.valueOf(result),
       cotangent: ELEMENTWISE.has(primitive) || results.length > 1
         ? found
         : g.broadcast(found, result.shape),
-      residuals: residuals.get(result.id),
+      residuals: again.valuesIn(residuals.get(result.id)),
     });
     operands.forEach(({ id }, index) => {
       if (!tape.dependent.has(id)) return;

@@ -71,6 +71,11 @@ export interface LanguageModelOptions {
    * longer sequence takes more).
    */
   readonly logitsBytes?: number;
+  /**
+   * Whether training computes the inside of each block again for the gradient instead of keeping it:
+   * less memory, the same gradients, about a third more time. False when not given.
+   */
+  readonly checkpointing?: boolean;
   /** Most responses decoded side by side; 64 when not given. */
   readonly slots?: number;
   /** Most memory for key and value caches, in bytes; 1 GiB when not given. */
@@ -97,6 +102,8 @@ export class LanguageModel {
   readonly tokensPerBatch: number;
   /** Parts in which the vocabulary is walked; see {@linkcode LanguageModelOptions.logitsBytes}. */
   readonly vocabularyChunks: number;
+  /** Whether blocks are computed again; see {@linkcode LanguageModelOptions.checkpointing}. */
+  readonly checkpointing: boolean;
   /** Covers the weights and the template. */
   readonly id: string;
   /** How responses are sampled. */
@@ -129,6 +136,7 @@ export class LanguageModel {
     this.precision = options.precision ?? "float32";
     this.trainable = options.trainable ?? { kind: "none" };
     this.tokensPerBatch = options.tokensPerBatch ?? 1024;
+    this.checkpointing = options.checkpointing ?? false;
     const logitsBytes = 4 * this.tokensPerBatch * fields.config.vocabSize;
     const parts = Math.ceil(logitsBytes / (options.logitsBytes ?? 2 ** 29));
     this.vocabularyChunks = Math.min(parts, fields.config.vocabSize);
@@ -380,7 +388,11 @@ export class LanguageModel {
     const { scope, tensors } = trainable;
     const gradient = await this.#compiled(
       `gradient ${JSON.stringify(spec)}`,
-      () => gradientProgram(this.config, loss, trainable, this.#lora, this.vocabularyChunks),
+      () =>
+        gradientProgram(this.config, loss, trainable, this.#lora, {
+          chunks: this.vocabularyChunks,
+          checkpointing: this.checkpointing,
+        }),
     );
     const norm = await this.#compiled("norm", () => gradientNormProgram(tensors));
     const step = await this.#compiled(

@@ -202,6 +202,7 @@ async function trainableModel(
     precision: await settlePrecision(settled, context),
     trainable,
     tokensPerBatch: values.tokensPerBatch,
+    checkpointing: values.checkpointing,
     ...(values.template === undefined ? {} : { template: values.template }),
   }, context);
   return { model, beside };
@@ -218,7 +219,11 @@ function trainableOf(values: TrainValues): NonNullable<LanguageModelOptions["tra
     return name;
   });
   const rank = values.loraRank;
-  return { kind: "lora", lora: { rank, alpha: values.loraAlpha ?? 2 * rank, targets } };
+  const alpha = values.loraAlpha ?? 2 * rank;
+  return {
+    kind: "lora",
+    lora: { rank, alpha, targets, ...(values.rslora ? { rsLora: true } : {}) },
+  };
 }
 
 function isLinearLayer(name: string): name is LinearLayer {

@@ -150,6 +150,12 @@ export const trainOptions = {
     group: "Training",
     help: "the adapter is scaled by alpha over rank (default: twice the rank)",
   },
+  rslora: {
+    type: "switch",
+    default: false,
+    group: "Training",
+    help: "scale the adapter by alpha over the square root of its rank (rsLoRA)",
+  },
   loraTargets: {
     type: "list",
     value: "NAMES",
@@ -208,6 +214,13 @@ export const trainOptions = {
     default: 1024,
     group: "Training",
     help: "tokens computed at once; a step accumulates over as many parts as it needs",
+  },
+  checkpointing: {
+    type: "switch",
+    default: false,
+    resume: "free",
+    group: "Training",
+    help: "compute blocks again for the gradient: less memory, a third more time",
   },
   maxGradNorm: {
     type: "number",

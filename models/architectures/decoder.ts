@@ -23,6 +23,8 @@ export interface DecoderInputs {
   readonly attend: Attend;
   /** The adapter the linear layers carry, if any. */
   readonly lora?: LoraShape | undefined;
+  /** Told of the residual stream before the first block and after each one. */
+  readonly onBlock?: ((x: Value) => void) | undefined;
 }
 
 /**
@@ -33,7 +35,7 @@ export interface DecoderInputs {
 export function decoderHidden(
   g: ProgramBuilder,
   config: DecoderConfig,
-  { ids, positions, attend, lora }: DecoderInputs,
+  { ids, positions, attend, lora, onBlock }: DecoderInputs,
 ): Value {
   const { hiddenSize, heads, kvHeads, headDim, layers, normEps } = config;
   const [batch, time] = ids.shape as [Dim, Dim];
@@ -66,6 +68,7 @@ export function decoderHidden(
   const norm = (name: string, x: Value) => g.rmsNorm(x, weight(name, [hiddenSize]), normEps);
 
   let x = g.gather(vocabulary(g, config, "input"), ids); // [B, T, hidden]
+  onBlock?.(x);
   for (let layer = 0; layer < layers; layer++) {
     const h = norm(`model.layers.${layer}.input_layernorm`, x);
     const split = (value: Value, count: number) => g.reshape(value, [batch, time, count, headDim]);
@@ -78,6 +81,7 @@ export function decoderHidden(
     const m = norm(`model.layers.${layer}.post_attention_layernorm`, x);
     const gated = g.gatedSilu(linear(layer, "gate_proj", m), linear(layer, "up_proj", m));
     x = g.add(x, linear(layer, "down_proj", gated));
+    onBlock?.(x);
   }
   return norm("model.norm", x);
 }

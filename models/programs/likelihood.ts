@@ -16,7 +16,6 @@ import {
   vocabulary,
 } from "../architectures/mod.ts";
 import { lossTotal } from "./loss_terms.ts";
-
 import { sharedAttention, sharedPrompts } from "./shared_prompts.ts";
 
 /** Scope of the sums of gradients. */
@@ -28,6 +27,7 @@ function tokenLogProbs(
   config: DecoderConfig,
   lora: LoraShape | undefined,
   chunks: number,
+  onBlock?: (x: Value) => void,
 ): Value {
   const ids = g.input("ids", "int32", [1, "time"]);
   const positions = g.input("positions", "int32", [1, "time"]);
@@ -39,6 +39,7 @@ function tokenLogProbs(
     ids,
     positions,
     lora,
+    onBlock,
     attend: (_, query, key, value) => sharedAttention(g, shared, query, key, value, { scale }),
   });
   return g.tokenLogProb(
@@ -70,6 +71,14 @@ export interface Trainable {
   readonly tensors: readonly NamedShape[];
 }
 
+/** How {@linkcode gradientProgram} trades memory for time. */
+export interface GradientProgramOptions {
+  /** Parts in which the vocabulary is walked; 1 when not given. */
+  readonly chunks?: number;
+  /** Whether the inside of each block is computed again for the gradient instead of being kept. */
+  readonly checkpointing?: boolean;
+}
+
 /**
  * Gradients of a loss, added to those of the micro-batches before.
  *
@@ -87,10 +96,12 @@ export function gradientProgram(
   loss: Loss,
   trainable: Trainable,
   lora?: LoraShape,
-  chunks = 1,
+  { chunks = 1, checkpointing = false }: GradientProgramOptions = {},
 ): Program {
   const g = new ProgramBuilder("gradient");
-  const perToken = tokenLogProbs(g, config, lora, chunks);
+  const checkpoints: Value[] = [];
+  const onBlock = checkpointing ? (x: Value) => void checkpoints.push(x) : undefined;
+  const perToken = tokenLogProbs(g, config, lora, chunks, onBlock);
   const owner = g.input("owner", "int32", ["tokens"]);
   const anchor = g.input("anchor_log_probs", "float32", ["tokens"]);
   const tokens = g.input("length", "float32", ["responses"]);
@@ -104,7 +115,7 @@ export function gradientProgram(
   g.output("log_ratio", logRatio);
 
   const wrt = trainable.tensors.map(({ name, shape }) => g.parameter(trainable.scope, name, shape));
-  const results = gradients(g, total, wrt);
+  const results = gradients(g, total, wrt, { checkpoints });
   trainable.tensors.forEach(({ name, shape }, index) => {
     const sum = g.parameter(GRADIENTS, name, shape);
     g.update(GRADIENTS, name, g.add(g.mul(sum, keep), results[index]!));

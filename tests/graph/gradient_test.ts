@@ -343,3 +343,55 @@ Deno.test("tokenLogProb does not depend on its chunks, nor do its gradients", ()
     }
   }
 });
+
+Deno.test("gradients() computes between checkpoints again, to the same numbers", () => {
+  const program = (checkpointing: boolean) => {
+    const g = new ProgramBuilder("checkpoints");
+    let x = g.input("x", "float32", [1, "t", 3]);
+    const checkpoints = [];
+    const weights = [];
+    x = g.tanh(x);
+    checkpoints.push(x);
+    for (let block = 0; block < 3; block++) {
+      const w = g.parameter("w", `${block}`, [3, 3]);
+      weights.push(w);
+      x = g.add(x, g.sin(g.linear(g.exp(g.neg(g.mul(x, x))), w)));
+      checkpoints.push(x);
+    }
+    const loss = g.reduceSum(g.mul(x, x));
+    const options = checkpointing ? { checkpoints } : {};
+    gradients(g, loss, weights, options).forEach((gradient, at) => g.output(`${at}`, gradient));
+    return simplify(g.build());
+  };
+  const [kept, again] = [program(false), program(true)];
+  // exp of blocks 1 to 3 in the forward pass, and again for the gradient.
+  assert.equal(count(kept, "exp"), 3);
+  assert.equal(count(again, "exp"), 6);
+  const random = randomNumbers(5);
+  const tensor = (...shape: number[]): Float64Tensor => ({
+    shape,
+    data: Float64Array.from({ length: shape.reduce((a, b) => a * b) }, () => 2 * random() - 1),
+  });
+  const given = {
+    inputs: { x: tensor(1, 4, 3) },
+    stores: { w: { 0: tensor(3, 3), 1: tensor(3, 3), 2: tensor(3, 3) } },
+  };
+  const [expected, actual] = [interpret(kept, given).outputs, interpret(again, given).outputs];
+  for (const [name, { data }] of Object.entries(expected)) {
+    assert.deepEqual(actual[name]!.data, data);
+  }
+});
+
+Deno.test("gradients() refuses checkpoints that are out of order", () => {
+  const g = new ProgramBuilder("order");
+  const x = g.input("x", "float32", [2]);
+  const [a, b] = [g.exp(x), g.sin(x)];
+  assert.throws(
+    () => gradients(g, g.reduceSum(g.add(a, b)), [x], { checkpoints: [b, a] }),
+    {
+      name: "TypeError",
+      message: "Cannot take the gradient as checkpoints must be results of equations, in their " +
+        "order: 1 is not",
+    },
+  );
+});

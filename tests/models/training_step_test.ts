@@ -8,8 +8,14 @@ import { LORA, sum, tinyAdapter, tinyModel, VOCAB_SIZE, withBackend } from "./_t
 /** Relative; micro-batches add up gradients in another order. */
 const GRADIENT_TOLERANCE = 1e-5;
 
-/** Tokens of a micro-batch, and parts of the vocabulary. */
-const SPLITS = [[2048, 1], [34, 1], [34, 3], [20, 1], [1, 1]] as const;
+/** Tokens of a micro-batch, parts of the vocabulary, and whether blocks are computed again. */
+const SPLITS = [
+  [2048, 1, false],
+  [34, 1, false],
+  [34, 3, true],
+  [20, 1, false],
+  [1, 1, false],
+] as const;
 
 /** Nats per token by which log-ratios are moved away from 0, where losses are at their simplest. */
 const ANCHOR_SHIFT = 0.01;
@@ -41,12 +47,17 @@ Deno.test("takeStep() adds up the same gradients in micro-batches as in one batc
       assert.deepEqual(lora.rank, LORA.lora.rank);
       const results = [];
       for (
-        const [tokensPerBatch, chunks] of SPLITS.filter(([tokens]) =>
+        const [tokensPerBatch, chunks, checkpointing] of SPLITS.filter(([tokens]) =>
           loss.name === "sft" || tokens !== 34
         )
       ) {
         const logitsBytes = Math.ceil(4 * tokensPerBatch * VOCAB_SIZE / chunks);
-        const model = await tinyModel(backend, { trainable, tokensPerBatch, logitsBytes });
+        const model = await tinyModel(backend, {
+          trainable,
+          tokensPerBatch,
+          logitsBytes,
+          checkpointing,
+        });
         assert.equal(model.vocabularyChunks, chunks);
         const policy = trainable.kind === "lora"
           ? await model.policyFromTensors(tensors)
