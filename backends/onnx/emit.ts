@@ -7,7 +7,14 @@
 import { dimNames, elementCount, quotient } from "../../graph/dim.ts";
 import { decompose } from "../../graph/decompose.ts";
 import { simplify } from "../../graph/simplify.ts";
-import type { Equation, Primitive, Program, TensorType, Value } from "../../graph/program.ts";
+import type {
+  Equation,
+  EquationOf,
+  Primitive,
+  Program,
+  TensorType,
+  Value,
+} from "../../graph/program.ts";
 import type { Activations } from "../../graph/backend.ts";
 import type { Encoding } from "../../graph/encodings.ts";
 import { addEncodedConstant } from "./encoded_constant.ts";
@@ -59,6 +66,8 @@ export interface EmitOptions {
   readonly constants: ReadonlySet<string>;
   /** How a constant is stored. Default: all as `f32`. */
   readonly encodingOf?: (parameter: ParameterPort) => Encoding;
+  /** Whether an encoded constant lies in memory right behind another of its layout. Default: none. */
+  readonly follows?: (parameter: ParameterPort, before: ParameterPort) => boolean;
   /** See `CompileOptions`. */
   readonly activations?: Activations;
 }
@@ -119,7 +128,7 @@ function findDims(ports: readonly Port[]): Map<string, DimSource> {
  */
 export function emitProgram(
   original: Program,
-  { constants, encodingOf = () => "f32", activations }: EmitOptions,
+  { constants, encodingOf = () => "f32", follows = () => false, activations }: EmitOptions,
 ): EmittedModel {
   const program = simplify(decompose(original, isLowered));
   const inputs = program.inputs.map(({ name, value }) => port(`input/${name}`, name, value));
@@ -152,6 +161,19 @@ export function emitProgram(
     names.set(value.id, parameters[index]!.port);
     if (constants.has(scope)) constantOf.set(value.id, parameters[index]!);
   });
+
+  for (const group of neighbours(program, constantOf, follows)) {
+    const ports = group.map(({ operands }) => constantOf.get(operands[1]!.id)!);
+    const rows = ports.map(({ shape }) => shape[0] as number);
+    const matrix = {
+      ...ports[0]!,
+      port: ports.map(({ port }) => port).join("+"),
+      shape: [rows.reduce((sum, count) => sum + count, 0), ports[0]!.shape[1]!],
+    };
+    addConstant(matrix);
+    const product = { matrix: matrix.port, rows };
+    group.forEach(({ results }, index) => graph.merged.set(results[0]!.id, { product, index }));
+  }
 
   const wanted = wantedNames(program, names);
   const views = new Set<string>();
@@ -186,7 +208,8 @@ export function emitProgram(
     return port(target, name, value);
   });
   const results = new Set([...updates, ...outputs].map(({ port }) => port));
-  graph.nodes.splice(0, Infinity, ...foldScales(graph, results));
+  graph.nodes = foldScales(graph, results);
+  graph.keepOnly(results);
   const inPlace = updatesInPlace(
     graph,
     updates.map(({ port, scope, name }) => ({ old: `parameter/${scope}/${name}`, next: port })),
@@ -261,6 +284,28 @@ function wantedNames(program: Program, known: ReadonlyMap<number, string>): Map<
   for (const { scope, name, next } of program.updates) want(next, updateName(scope, name));
   for (const { name, value } of program.outputs) want(value, `output/${name}`);
   return wanted;
+}
+
+/** Linear layers of one value whose encoded weights lie behind each other, in groups of two or more. */
+function neighbours(
+  { equations }: Program,
+  constants: ReadonlyMap<number, ConstantPort>,
+  follows: NonNullable<EmitOptions["follows"]>,
+): EquationOf<"linear">[][] {
+  const groups = new Map<number, EquationOf<"linear">[][]>();
+  for (const equation of equations) {
+    if (equation.primitive !== "linear") continue;
+    const weight = constants.get(equation.operands[1]!.id);
+    if (!weight) continue;
+    const input = equation.operands[0]!.id;
+    const found = groups.get(input) ?? [];
+    groups.set(input, found);
+    const last = found.at(-1)?.at(-1);
+    const before = last && constants.get(last.operands[1]!.id);
+    if (before && follows(weight, before)) found.at(-1)!.push(equation);
+    else found.push([equation]);
+  }
+  return [...groups.values()].flat().filter(({ length }) => length > 1);
 }
 
 /** Rows of a constant parameter are an initializer of their own over the same memory. */

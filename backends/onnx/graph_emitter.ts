@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Dim, product, type Shape } from "../../graph/dim.ts";
+import { type Dim, equalShapes, product, type Shape } from "../../graph/dim.ts";
 import type { Activations } from "../../graph/backend.ts";
 import type { DType } from "../../graph/program.ts";
 import { type AttributeValue, ElementType, type NodeProto, type TensorProto } from "./proto.ts";
@@ -53,16 +53,30 @@ export interface EncodedMatrix {
   readonly offsets?: string;
 }
 
+/** Products of one value with matrices that lie behind each other in memory: one product, then split. */
+export interface MergedProduct {
+  /** Name that stands for all the matrices. */
+  readonly matrix: string;
+  /** Rows of each. */
+  readonly rows: readonly number[];
+  /** Name of each product, once they are emitted. */
+  parts?: readonly string[];
+}
+
 /** The graph under construction. */
 export class GraphEmitter {
-  readonly nodes: NodeProto[] = [];
+  nodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];
   /** Constants that stayed encoded, by the name that stands for them. */
   readonly encoded = new Map<string, EncodedMatrix>();
+  /** Products that are computed together, by the id of the value each defines. */
+  readonly merged = new Map<number, { readonly product: MergedProduct; readonly index: number }>();
   /** How products with them are computed. */
   readonly activations: Activations;
   readonly #dimSources: ReadonlyMap<string, DimSource>;
   readonly #cache = new Map<string, string>();
+  /** What a reshaped value was before. */
+  readonly #reshaped = new Map<string, { readonly name: string; readonly shape: Shape }>();
   #next = 0;
 
   /** @param dimSources A graph input and axis for each named dimension. */
@@ -87,6 +101,17 @@ export class GraphEmitter {
       attributes: options.attributes ?? {},
     });
     return results[0]!;
+  }
+
+  /** Leaves out nodes that nothing reads; onnxruntime would run them. */
+  keepOnly(outputs: Iterable<string>): void {
+    const read = new Set(outputs);
+    const kept = this.nodes.toReversed().filter((node) => {
+      if (!node.outputs.some((output) => read.has(output))) return false;
+      for (const input of node.inputs) read.add(input);
+      return true;
+    });
+    this.nodes = kept.reverse();
   }
 
   /** A value made at most once in the graph. */
@@ -183,11 +208,16 @@ export class GraphEmitter {
     );
   }
 
-  /** `input` of shape `from` with shape `to`. */
+  /** `input` of shape `from` with shape `to`. What gets back the shape it had is what it was. */
   reshape(input: string, from: Shape, to: Shape, result?: string): string {
-    return this.node("Reshape", [input, this.#reshapeTarget(from, to)], {
-      ...(result ? { results: [result] } : {}),
-    });
+    const before = this.#reshaped.get(input);
+    const results = result ? { results: [result] } : {};
+    if (before && equalShapes(before.shape, to)) {
+      return result ? this.node("Identity", [before.name], results) : before.name;
+    }
+    const reshaped = this.node("Reshape", [input, this.#reshapeTarget(from, to)], results);
+    this.#reshaped.set(reshaped, { name: input, shape: from });
+    return reshaped;
   }
 
   /** Keeps an axis by 0 and infers one by −1 where that is exact; no size is 0. */

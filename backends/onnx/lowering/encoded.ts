@@ -1,7 +1,12 @@
 /** Constants that stayed encoded: products with them, their rows, and their values. */
 
 import { BLOCK } from "../block_formats.ts";
-import { type EncodedMatrix, type GraphEmitter, MICROSOFT } from "../graph_emitter.ts";
+import {
+  type EncodedMatrix,
+  type GraphEmitter,
+  type MergedProduct,
+  MICROSOFT,
+} from "../graph_emitter.ts";
 
 /** Accuracy levels of `MatMulNBits`: float32 throughout, or activations of 8 bits. */
 const ACCURACY = { float32: 1, int8: 4 } as const;
@@ -43,6 +48,27 @@ export function encodedProduct(
     attributes: { transA: 0, transB: 1, alpha: { float: 1 } },
   });
   return graph.node("Add", [product, correction], named(results));
+}
+
+/** One of several products that are computed as one. */
+export function mergedProduct(
+  graph: GraphEmitter,
+  x: string,
+  rank: number,
+  { product, index }: { readonly product: MergedProduct; readonly index: number },
+  results?: readonly string[],
+): string {
+  product.parts ??= (() => {
+    const whole = encodedProduct(graph, x, rank, graph.encoded.get(product.matrix)!);
+    const parts = product.rows.map(() => graph.name("part"));
+    graph.node("Split", [whole, graph.int64(product.rows)], {
+      results: parts,
+      attributes: { axis: -1 },
+    });
+    return parts;
+  })();
+  const part = product.parts[index]!;
+  return results ? graph.node("Identity", [part], { results }) : part;
 }
 
 /** Rows of a matrix. @param rank Of the indices. */

@@ -1,7 +1,7 @@
 /** Matrix products and the composites around them. Operands are never transposed by a node. */
 
 import { type GraphEmitter, MICROSOFT } from "../graph_emitter.ts";
-import { encodedProduct } from "./encoded.ts";
+import { encodedProduct, mergedProduct } from "./encoded.ts";
 import type { Lowerings } from "./lowering.ts";
 
 /** Options of {@linkcode product}. */
@@ -42,7 +42,8 @@ export const matrix: Lowerings<"matmul" | "linear"> = {
     }
     product(graph, a!, b!, { ...attributes, results });
   },
-  linear(graph, { attributes: { bias, lora }, operands: [input] }, { operands, results }) {
+  linear(graph, equation, { operands, results }) {
+    const { attributes: { bias, lora }, operands: [input], results: [value] } = equation;
     const [x, weight] = operands as [string, string];
     const addends: string[] = [];
     if (bias) addends.push(operands[2]!);
@@ -53,7 +54,10 @@ export const matrix: Lowerings<"matmul" | "linear"> = {
     }
     const target = addends.length === 0 ? results : undefined;
     const encoded = graph.encoded.get(weight);
-    let sum = encoded
+    const merged = graph.merged.get(value!.id);
+    let sum = merged
+      ? mergedProduct(graph, x, input!.shape.length, merged, target)
+      : encoded
       ? encodedProduct(graph, x, input!.shape.length, encoded, target)
       : product(graph, x, weight, { transposeB: true, ...(target ? { results: target } : {}) });
     addends.forEach((addend, index) => {

@@ -8,7 +8,7 @@ import { encodedByteLength, type Encoding } from "../../../graph/encodings.ts";
 import { float16ToFloat32 } from "../../../graph/float16.ts";
 import type { TensorSource } from "../../../graph/tensor_source.ts";
 import { BLOCK, blockFormats } from "../block_formats.ts";
-import { allocate, type Block, bytes, floats } from "./memory.ts";
+import { allocate, type Block, bytes, floats, partOf } from "./memory.ts";
 
 /** A matrix [rows, columns] in blocks along its rows. */
 export interface BlockWeights {
@@ -34,6 +34,37 @@ export function blockWeightBytes({ quants, scales, offsets }: BlockWeights): num
   return quants.bytes + scales.bytes + (offsets?.bytes ?? 0);
 }
 
+/** Memory for matrices of one encoding and one number of columns, one behind the other. */
+export function allocateBlockWeights(sources: readonly TensorSource[]): BlockWeights[] {
+  const { encoding } = sources[0]!;
+  const { bits, offsets: hasOffsets } = blockFormats[encoding]!;
+  const counts = sources.map(({ shape }) => shape[0]! * shape[1]! / BLOCK);
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const blockBytes = BLOCK * bits / 8;
+  const quants = allocate(total * blockBytes);
+  const scales = allocate(total * 4);
+  const offsets = hasOffsets ? allocate(total * 4) : undefined;
+  let first = 0;
+  return counts.map((count) => {
+    const at = first;
+    first += count;
+    return {
+      encoding,
+      bits,
+      quants: partOf(quants, at * blockBytes, count * blockBytes),
+      scales: partOf(scales, at * 4, count * 4),
+      ...(offsets ? { offsets: partOf(offsets, at * 4, count * 4) } : {}),
+    };
+  });
+}
+
+/** Whether a matrix lies in memory right behind another. */
+export function liesBehind(weights: BlockWeights, before: BlockWeights): boolean {
+  const { quants } = before;
+  return weights.encoding === before.encoding && weights.quants.buffer === quants.buffer &&
+    weights.quants.offset === quants.offset + quants.bytes;
+}
+
 /** Options of {@linkcode readBlockWeights}. */
 export interface ReadBlockWeightsOptions {
   readonly signal?: AbortSignal | undefined;
@@ -44,13 +75,14 @@ export interface ReadBlockWeightsOptions {
 /** Encoded bytes read at once. */
 const CHUNK_BYTES = 4 << 20;
 
-/** Reads a tensor that {@linkcode staysEncoded}. */
+/** Reads a tensor that {@linkcode staysEncoded} into memory for it. */
 export async function readBlockWeights(
   source: TensorSource,
+  weights: BlockWeights,
   { signal, onBytes }: ReadBlockWeightsOptions = {},
-): Promise<BlockWeights> {
+): Promise<void> {
   const { encoding, name, byteLength } = source;
-  const { bits, offsets: hasOffsets } = blockFormats[encoding]!;
+  const { bits, quants, scales, offsets } = weights;
   const elements = source.shape[0]! * source.shape[1]!;
   const expected = encodedByteLength(encoding, elements);
   if (expected !== byteLength) {
@@ -60,9 +92,6 @@ export async function readBlockWeights(
   }
   const blocks = elements / BLOCK;
   const blockBytes = expected / blocks;
-  const quants = allocate(blocks * BLOCK * bits / 8);
-  const scales = allocate(blocks * 4);
-  const offsets = hasOffsets ? allocate(blocks * 4) : undefined;
   const into = {
     quants: bytes(quants, 0, quants.bytes),
     scales: floats(scales, 0, blocks),
@@ -75,7 +104,6 @@ export async function readBlockWeights(
     unpack(bits, await source.read(start, end, { signal }), start / blockBytes, into);
     onBytes?.(end - start);
   }
-  return { encoding, bits, quants, scales, ...(offsets ? { offsets } : {}) };
 }
 
 interface Unpacked {

@@ -12,7 +12,7 @@ import { BoundRun } from "./bound_run.ts";
 import { type ConstantPort, emitProgram, type EmittedModel } from "../emit.ts";
 import type { Block } from "./memory.ts";
 import { ElementType } from "../proto.ts";
-import type { BlockWeights } from "./block_weights.ts";
+import { type BlockWeights, liesBehind } from "./block_weights.ts";
 import { createSession, type Environment, type SessionConstant, tensorOver } from "./session.ts";
 import { BindingHandles } from "./slots.ts";
 import { OnnxStore, type StoredTensor } from "./store.ts";
@@ -139,10 +139,15 @@ export async function compileProgram(
     }
   }
   signal?.throwIfAborted();
+  const encodedOf = ({ scope, name }: ConstantPort) =>
+    storeOf(program.name, stores, scope).find(name)?.encoded;
   const model = emitProgram(program, {
     constants: scopes,
-    encodingOf: (port) =>
-      storeOf(program.name, stores, port.scope).find(port.name)?.encoded?.encoding ?? "f32",
+    follows(port, before) {
+      const [own, other] = [encodedOf(port), encodedOf(before)];
+      return own !== undefined && other !== undefined && liesBehind(own, other);
+    },
+    encodingOf: (port) => encodedOf(port)?.encoding ?? "f32",
     activations,
   });
   const blocks: Block[] = [];

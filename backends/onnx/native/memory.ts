@@ -23,6 +23,12 @@ export function allocate(bytes: number): Block {
   return { bytes, buffer, offset, pointer };
 }
 
+/** Part of a block, which keeps all of it. */
+export function partOf(block: Block, start: number, bytes: number): Block {
+  const pointer = Deno.UnsafePointer.offset(block.pointer, start)!;
+  return { bytes, buffer: block.buffer, offset: block.offset + start, pointer };
+}
+
 /** Elements of a block as floats. */
 export function floats(block: Block, start: number, count: number): Float32Array<ArrayBuffer> {
   return new Float32Array(block.buffer, block.offset + start * 4, count);

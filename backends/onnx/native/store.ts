@@ -8,6 +8,7 @@ import type { CreateStoreOptions, Store, StoreEntry } from "../../../graph/backe
 import { decodeTensor, type TensorSource } from "../../../graph/tensor_source.ts";
 import type { Encoding } from "../../../graph/encodings.ts";
 import {
+  allocateBlockWeights,
   blockWeightBytes,
   type BlockWeights,
   decodeBlockWeights,
@@ -198,6 +199,21 @@ function isSource(entry: StoreEntry): entry is TensorSource {
   return "read" in entry;
 }
 
+/** Memory of the matrices that stay encoded; those of one layout that come in a row lie in a row. */
+function encodedMemory(entries: readonly StoreEntry[]): Map<string, BlockWeights> {
+  const runs: TensorSource[][] = [];
+  for (const entry of entries) {
+    if (!isSource(entry) || !staysEncoded(entry)) continue;
+    const last = runs.at(-1)?.at(-1);
+    const joins = last && last.encoding === entry.encoding && last.shape[1] === entry.shape[1];
+    if (joins) runs.at(-1)!.push(entry);
+    else runs.push([entry]);
+  }
+  return new Map(
+    runs.flatMap((run) => allocateBlockWeights(run).map((weights, at) => [run[at]!.name, weights])),
+  );
+}
+
 /** Creates a store, reading and decoding each source a few MiB at a time. */
 export async function createStore(
   entries: readonly StoreEntry[],
@@ -208,6 +224,7 @@ export async function createStore(
   const total = entries.reduce((sum, entry) => sum + (isSource(entry) ? entry.byteLength : 0), 0);
   let done = 0;
   const tensors: StoredTensor[] = [];
+  const memory = keepEncoded ? encodedMemory(entries) : new Map<string, BlockWeights>();
   for (const entry of entries) {
     const { name, shape } = entry;
     if (seen.has(name)) {
@@ -222,8 +239,9 @@ export async function createStore(
       signal,
       onBytes: (bytes: number) => onProgress?.({ done: done += bytes, total }),
     };
-    if (keepEncoded && isSource(entry) && staysEncoded(entry)) {
-      const encoded = await readBlockWeights(entry, read);
+    const encoded = memory.get(name);
+    if (encoded && isSource(entry)) {
+      await readBlockWeights(entry, encoded, read);
       tensors.push({ name, shape: [...shape], elements, block: encoded.quants, encoded });
       continue;
     }
