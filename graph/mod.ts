@@ -17,6 +17,8 @@ export {
   decompositions,
   isComposite,
 } from "./decompose.ts";
+export * from "./device.ts";
+export { deviceBackend } from "./device_backend.ts";
 export * from "./dim.ts";
 export * from "./encodings.ts";
 export type { Float64Tensor } from "./float64.ts";

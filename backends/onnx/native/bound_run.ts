@@ -15,11 +15,12 @@ import {
   type Sizes,
 } from "../../../graph/dim.ts";
 import type { Program } from "../../../graph/program.ts";
+import { matchStored } from "../../../graph/stored_shapes.ts";
 import type { Pointer } from "./api.ts";
 import type { EmittedModel } from "../emit.ts";
 import { allocate, floats } from "./memory.ts";
 import type { Environment } from "./session.ts";
-import { checkPasts, matchStored, type PastInput, pastInputs } from "../sizes.ts";
+import { checkPasts, type PastInput, pastInputs } from "../past.ts";
 import { type BindingHandles, HostSlot, Slot } from "./slots.ts";
 import { checkAlive, type StoredTensor } from "./store.ts";
 import type { Turns } from "../../../graph/turns.ts";

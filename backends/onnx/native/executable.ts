@@ -7,6 +7,7 @@
 import type { BoundExecutable, CompileOptions, Executable, Store } from "../../../graph/backend.ts";
 import { formatShape } from "../../../graph/dim.ts";
 import type { Program } from "../../../graph/program.ts";
+import { checkStoredShape } from "../../../graph/stored_shapes.ts";
 import type { Pointer } from "./api.ts";
 import { BoundRun } from "./bound_run.ts";
 import { type ConstantPort, emitProgram, type EmittedModel } from "../emit.ts";
@@ -43,15 +44,8 @@ export function storedTensor(
   { scope, name, shape }: ConstantPort,
 ): StoredTensor {
   const tensor = storeOf(program, stores, scope).find(name);
-  const fits = tensor !== undefined && tensor.shape.length === shape.length &&
-    shape.every((dim, axis) => typeof dim === "string" || dim === tensor.shape[axis]);
-  if (!fits) {
-    throw new TypeError(
-      `Cannot bind ${program} as ${scope}/${name} must have the shape ${formatShape(shape)}: ` +
-        (tensor ? `[${tensor.shape}] is stored` : "the store has no such tensor"),
-    );
-  }
-  return tensor;
+  checkStoredShape(program, { scope, name, shape }, tensor?.shape);
+  return tensor!;
 }
 
 /** What an executable is made of. */

@@ -1,34 +1,8 @@
-/** Sizes of named dimensions in one run, and the checks of what is given to it. */
+/** Checks of what is given to a run. */
 
 import type { HostTensor } from "../../graph/backend.ts";
-import { evaluateDim, evaluateShape, type Shape, type Sizes } from "../../graph/dim.ts";
+import { evaluateDim, type Shape, type Sizes } from "../../graph/dim.ts";
 import type { Equation, Program } from "../../graph/program.ts";
-import type { ParameterPort } from "./emit.ts";
-
-/**
- * Sizes and shapes of stored tensors in one run. A named first axis takes the first rows; a name that
- * no input has is as large as what is stored.
- *
- * @param sizes Sizes from the inputs; new names are added.
- * @throws {TypeError} When a stored tensor does not fit.
- */
-export function matchStored(
-  program: string,
-  { scope, name, shape }: ParameterPort,
-  stored: readonly number[],
-  sizes: Record<string, number>,
-): number[] {
-  shape.forEach((dim, axis) => {
-    if (typeof dim === "string" && !dim.includes("*")) sizes[dim] ??= stored[axis]!;
-  });
-  const own = evaluateShape(shape, sizes);
-  if (!own.every((size, axis) => axis === 0 ? size <= stored[0]! : size === stored[axis])) {
-    throw new TypeError(
-      `Cannot run ${program} as ${scope}/${name} must hold [${own}]: [${stored}] is stored`,
-    );
-  }
-  return own;
-}
 
 /** A `past` input of cached attention and the dimension of its new tokens. */
 export interface PastInput {
