@@ -14,6 +14,7 @@ import { fileError } from "./errors.ts";
 import { openCheckpointFiles, openFile, openFiles } from "./file_source.ts";
 import { findOnHub } from "./hub/find.ts";
 import { type LoadedCheckpoint, withTokenizer, withTokenizerBeside } from "./load_tokenizer.ts";
+import type { BACKENDS } from "./options/shared.ts";
 import type { Progress } from "./progress.ts";
 
 /** What names a model. */
@@ -32,7 +33,7 @@ export interface LoadContext {
 
 /** What names a place to compute. */
 export interface BackendArguments {
-  readonly backend: "onnx" | "reference";
+  readonly backend: typeof BACKENDS[number];
   readonly threads?: number | undefined;
 }
 
@@ -104,6 +105,12 @@ async function makeBackend(name: BackendArguments["backend"], threads: number): 
   switch (name) {
     case "onnx":
       return await (await import("../backends/onnx/mod.ts")).createOnnxBackend({ threads });
+    case "tfjs-webgpu":
+    case "tfjs-wasm":
+    case "tfjs-cpu": {
+      const device = name.slice("tfjs-".length) as "webgpu" | "wasm" | "cpu";
+      return await (await import("../backends/tfjs/mod.ts")).createTfjsBackend({ device });
+    }
     case "reference":
       return (await import("../graph/reference_backend.ts")).createReferenceBackend();
     default:

@@ -46,14 +46,23 @@ export const model = {
   },
 } as const satisfies OptionTable;
 
+/** Names of the backends. */
+export const BACKENDS = [
+  "onnx",
+  "tfjs-webgpu",
+  "tfjs-wasm",
+  "tfjs-cpu",
+  "reference",
+] as const;
+
 /** Where to compute. */
 export const backend = {
   backend: {
     type: "choice",
-    choices: ["onnx", "reference"],
+    choices: BACKENDS,
     default: "onnx",
     group: "Machine",
-    help: "where tensor programs run; reference is the slow float64 interpreter",
+    help: "where tensor programs run: docs/backends.md",
   },
   threads: {
     type: "integer",

@@ -13,7 +13,7 @@ const DATA = new URL("../parity/data/", import.meta.url);
 
 /** Reads a JSON file of the stored numbers. */
 export async function storedNumbers<T>(name: string): Promise<T> {
-  return JSON.parse(await Deno.readTextFile(new URL(name, DATA))) as T;
+  return await (await fetch(new URL(name, DATA))).json() as T;
 }
 
 /** Files of a folder of the parity data. */
@@ -22,8 +22,8 @@ export async function dataFiles(
   names: readonly string[],
 ): Promise<Record<string, ByteSource>> {
   const files = await Promise.all(names.map(async (name) => {
-    const bytes = await Deno.readFile(new URL(`${folder}/${name}`, DATA));
-    return [name, bytesSource(name, bytes)] as const;
+    const file = await fetch(new URL(`${folder}/${name}`, DATA));
+    return [name, bytesSource(name, new Uint8Array(await file.arrayBuffer()))] as const;
   }));
   return Object.fromEntries(files);
 }
