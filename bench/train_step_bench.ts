@@ -5,7 +5,7 @@
  * @module
  */
 
-import { LanguageModel, LINEAR_LAYERS, OPTIMIZERS, TRAINING_DEFAULTS } from "../models/mod.ts";
+import { allTargets, LanguageModel, OPTIMIZERS, TRAINING_DEFAULTS } from "../models/mod.ts";
 import type { PreparedGroup } from "../models/training/prepare.ts";
 import { takeStep } from "../models/training/step.ts";
 import { EMBEDDED_SIZE, onnxBackend, randomIds, randomLlama } from "./_models.ts";
@@ -14,7 +14,7 @@ const PAIRS = 8;
 const TRAINABLE = {
   "rank 16 on all linear layers": {
     kind: "lora",
-    lora: { rank: 16, alpha: 32, targets: LINEAR_LAYERS },
+    lora: { rank: 16, alpha: 32, targets: allTargets(EMBEDDED_SIZE) },
   },
   "all weights": { kind: "all" },
 } as const;

@@ -431,7 +431,7 @@ export class LanguageModel {
       throw new TypeError("Cannot write the policy as it must have trained tensors: none");
     }
     return this.trainable.kind === "lora"
-      ? adapterFiles(trained, this.trainable.lora, this.config.name)
+      ? adapterFiles(trained, this.trainable.lora, this.config)
       : checkpointFiles(this.config, trained);
   }
 

@@ -14,6 +14,7 @@ import type {
   TokenLogProbs,
 } from "../core/mod.ts";
 import type { Store } from "../graph/mod.ts";
+import { positionsInWords } from "./architectures/mod.ts";
 import { type Decoder, generate } from "./generation/generate.ts";
 import { mixDecoders } from "./generation/mix_decoders.ts";
 import type { LanguageModel } from "./language_model.ts";
@@ -81,8 +82,10 @@ export class LocalPolicy implements Policy {
           const responseIds = this.model.encodeResponse(response);
           if (promptIds.length + responseIds.length > maxPositions) {
             throw new RangeError(
-              `Cannot score as prompt ${prompt.id} and its response must fit the model's ` +
-                `${maxPositions} positions: ${promptIds.length} + ${responseIds.length}`,
+              `Cannot score as prompt ${prompt.id} and its response must fit ` +
+                `${
+                  positionsInWords(this.model.config)
+                }: ${promptIds.length} + ${responseIds.length}`,
             );
           }
           return { promptIds, responseIds };
@@ -134,8 +137,8 @@ async function* sampleWith(
   const tooLong = tokenized.find(({ ids }) => ids.length + options.maxTokens > maxPositions);
   if (tooLong) {
     throw new RangeError(
-      `Cannot sample as prompt ${tooLong.prompt.id} and its response must fit the model's ` +
-        `${maxPositions} positions: ${tooLong.ids.length} + ${options.maxTokens}`,
+      `Cannot sample as prompt ${tooLong.prompt.id} and its response must fit ` +
+        `${positionsInWords(model.config)}: ${tooLong.ids.length} + ${options.maxTokens}`,
     );
   }
   const longest = Math.max(...tokenized.map(({ ids }) => ids.length));

@@ -7,9 +7,12 @@
 import type { Store } from "../graph/mod.ts";
 import { readAsFloat32 } from "../graph/mod.ts";
 import {
+  ALL_LINEAR,
+  allTargets,
   type DecoderConfig,
-  LINEAR_LAYERS,
-  type LinearLayer,
+  families,
+  isTarget,
+  layoutOf,
   type LoraShape,
 } from "./architectures/mod.ts";
 import type { ByteSource } from "./checkpoints/byte_source.ts";
@@ -29,15 +32,17 @@ export async function readStore(store: Store, prefix = ""): Promise<Map<string, 
 /** A PEFT adapter's two files. */
 export async function adapterFiles(
   trained: Store,
-  { rank, alpha, rsLora }: LoraShape,
-  baseModel: string | undefined,
+  { rank, alpha, rsLora, targets }: LoraShape,
+  config: DecoderConfig,
 ): Promise<Record<string, Uint8Array>> {
   return {
     ...writeAdapter(await readStore(trained), {
       rank,
       alpha,
       ...(rsLora ? { rsLora: true } : {}),
-      ...(baseModel === undefined ? {} : { baseModel }),
+      targets: targets.includes(ALL_LINEAR) ? allTargets(config) : targets,
+      fanInFanOut: families[config.architecture].names === "gpt2",
+      ...(config.name === undefined ? {} : { baseModel: config.name }),
     }),
   };
 }
@@ -61,17 +66,24 @@ export interface LoadedAdapter {
 }
 
 /** The layers an adapter is on. @throws {RangeError} When some blocks of the model lack one. */
-function targetsOf({ tensors }: Adapter, config: DecoderConfig): LinearLayer[] {
-  const targets = LINEAR_LAYERS.filter((target) =>
-    [...tensors.keys()].some((name) => name.endsWith(`.${target}.lora_A.weight`))
+function targetsOf({ tensors }: Adapter, config: DecoderConfig): string[] {
+  const all = [...layoutOf(config).linear.values()];
+  const on = all.filter(({ path }) =>
+    [...tensors.keys()].some((name) => name.endsWith(`.${path}.lora_A.weight`))
   );
-  if (tensors.size !== 2 * targets.length * config.layers) {
+  if (tensors.size !== 2 * on.length * config.layers) {
     throw new RangeError(
       "Cannot use the adapter as it must be on the same layers of every block: " +
-        `${tensors.size} tensors on ${targets.join(", ")} of ${config.layers} blocks`,
+        `${tensors.size} tensors on ${
+          on.map(({ path }) => path).join(", ")
+        } of ${config.layers} blocks`,
     );
   }
-  return targets;
+  // A short name stands for all layers that end in it.
+  const short = allTargets(config).filter((target) =>
+    all.every((layer) => !isTarget(layer, [target]) || on.includes(layer))
+  );
+  return [...short, ...on.filter((layer) => !isTarget(layer, short)).map(({ path }) => path)];
 }
 
 /**

@@ -21,7 +21,6 @@ import {
   type LabelledGroup,
   labelledGroup,
   labelledPairs,
-  type LinearLayer,
   type LoraShape,
   PreferenceEmbedder,
   type PreferenceHead,
@@ -164,7 +163,7 @@ function headOf({ head, dimension, tau }: Values<Options>): PreferenceHead {
 function loraOf(values: Values<Options>): LoraShape | undefined {
   if (values.trainable === "head") return undefined;
   const { loraRank: rank, loraAlpha, loraTargets } = values;
-  return { rank, alpha: loraAlpha ?? 2 * rank, targets: loraTargets as readonly LinearLayer[] };
+  return { rank, alpha: loraAlpha ?? 2 * rank, targets: loraTargets };
 }
 
 /** How a trained judge does on held-out groups. */

@@ -6,7 +6,7 @@
 
 import { selfPlay, type SelfPlayOptions } from "../../core/self_play.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
-import { LINEAR_LAYERS, type LinearLayer } from "../../models/architectures/mod.ts";
+import { type DecoderConfig, loraTensors } from "../../models/architectures/mod.ts";
 import type { Precision } from "../../models/generation/precision.ts";
 import type { LanguageModel, LanguageModelOptions } from "../../models/language_model.ts";
 import type { LocalPolicy } from "../../models/local_policy.ts";
@@ -189,8 +189,8 @@ async function trainableModel(
   recorded: Precision | undefined,
   context: CommandContext<Options>,
 ): Promise<{ model: LanguageModel; beside: TextFiles }> {
-  const trainable = trainableOf(values);
   const loaded = await loadCheckpoint(values, context);
+  const trainable = trainableOf(values, loaded.checkpoint.config);
   const beside = values.trainable === "all" ? await tokenizerFiles(loaded) : {};
   const backend = await loadBackend({ ...values, threads: threadsOf(values) }, context.resources);
   // A run that goes on samples as it began, whatever the machine would measure now.
@@ -208,26 +208,15 @@ async function trainableModel(
   return { model, beside };
 }
 
-function trainableOf(values: TrainValues): NonNullable<LanguageModelOptions["trainable"]> {
+function trainableOf(
+  values: TrainValues,
+  config: DecoderConfig,
+): NonNullable<LanguageModelOptions["trainable"]> {
   if (values.trainable === "all") return { kind: "all" };
-  const targets = values.loraTargets.map((name) => {
-    if (!isLinearLayer(name)) {
-      throw new RangeError(
-        `Cannot use --lora-targets as each must be one of ${LINEAR_LAYERS.join(", ")}: ${name}`,
-      );
-    }
-    return name;
-  });
-  const rank = values.loraRank;
-  const alpha = values.loraAlpha ?? 2 * rank;
-  return {
-    kind: "lora",
-    lora: { rank, alpha, targets, ...(values.rslora ? { rsLora: true } : {}) },
-  };
-}
-
-function isLinearLayer(name: string): name is LinearLayer {
-  return (LINEAR_LAYERS as readonly string[]).includes(name);
+  const { loraRank: rank, loraAlpha: alpha = 2 * rank, loraTargets: targets, rslora } = values;
+  const lora = { rank, alpha, targets, ...(rslora ? { rsLora: true } : {}) };
+  loraTensors(config, lora); // refuses unknown targets before anything large is read
+  return { kind: "lora", lora };
 }
 
 function trainerOf(model: LanguageModel, values: TrainValues): ReturnType<typeof lmTrainer> {

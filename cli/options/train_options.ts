@@ -159,9 +159,9 @@ export const trainOptions = {
   loraTargets: {
     type: "list",
     value: "NAMES",
-    default: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    default: ["all-linear"],
     group: "Training",
-    help: "linear layers with an adapter",
+    help: "linear layers with an adapter, by the ends of their names (q_proj, ...)",
   },
   learningRate: {
     type: "number",

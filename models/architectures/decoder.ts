@@ -1,17 +1,17 @@
 /**
- * Decoder-only language models as tensor programs: RMSNorm, rotary embedding, grouped-query
- * attention, gated SiLU.
+ * The forward pass of decoder-only language models: embedding, blocks of attention and feed-forward
+ * layers on a residual stream, last norm. What differs between families comes from their data.
  *
  * @module
  */
 
 import { type Dim, product, type ProgramBuilder, type Value } from "../../graph/mod.ts";
-import type { DecoderConfig } from "./config.ts";
-import { WEIGHTS } from "./layout.ts";
-import { ADAPTER, type LinearLayer, linearPlaces, loraScale, type LoraShape } from "./lora.ts";
-
-/** Query [B, T, H, D], key and value [B, T, Hkv, D] of one layer to attention output [B, T, H, D]. */
-export type Attend = (layer: number, query: Value, key: Value, value: Value) => Value;
+import { type Attend, attention, blockOf, feedForward, norm } from "./blocks.ts";
+import type { DecoderConfig, RotaryPositions } from "./config.ts";
+import { families } from "./families.ts";
+import { layoutOf, WEIGHTS } from "./layout.ts";
+import type { LoraShape } from "./lora.ts";
+import { type RotaryTables, rotaryTables } from "./rope.ts";
 
 /** What the hidden states are computed from. */
 export interface DecoderInputs {
@@ -37,53 +37,50 @@ export function decoderHidden(
   config: DecoderConfig,
   { ids, positions, attend, lora, onBlock }: DecoderInputs,
 ): Value {
-  const { hiddenSize, heads, kvHeads, headDim, layers, normEps } = config;
-  const [batch, time] = ids.shape as [Dim, Dim];
-  const weight = (name: string, shape: readonly number[]) =>
-    g.parameter(WEIGHTS, `${name}.weight`, shape);
-  const scale = lora ? loraScale(lora) : 0;
-
-  const half = headDim / 2;
-  const frequencies = Array.from({ length: half }, (_, i) => config.positions.theta ** (-i / half));
-  const angles = g.mul(
-    g.reshape(g.cast(positions, "float32"), [batch, time, 1]),
-    g.constant(frequencies, [half]),
-  ); // [B, T, D/2]
-  const cos = g.cos(angles);
-  const sin = g.sin(angles);
-
-  const linear = (layer: number, name: LinearLayer, x: Value): Value => {
-    const place = linearPlaces(config, layer).find((one) => one.name === name)!;
-    const { path, outputs, inputs } = place;
-    const w = weight(path, [outputs, inputs]);
-    if (!lora?.targets.includes(name)) return g.linear(x, w);
-    return g.linear(x, w, {
-      lora: {
-        a: g.parameter(ADAPTER, `${path}.lora_A.weight`, [lora.rank, inputs]),
-        b: g.parameter(ADAPTER, `${path}.lora_B.weight`, [outputs, lora.rank]),
-        scale,
-      },
-    });
-  };
-  const norm = (name: string, x: Value) => g.rmsNorm(x, weight(name, [hiddenSize]), normEps);
-
-  let x = g.gather(vocabulary(g, config, "input"), ids); // [B, T, hidden]
+  const layout = layoutOf(config);
+  const rotation = rotations(g, config, positions);
+  let x = embed(g, config, ids, positions); // [B, T, hidden]
   onBlock?.(x);
-  for (let layer = 0; layer < layers; layer++) {
-    const h = norm(`model.layers.${layer}.input_layernorm`, x);
-    const split = (value: Value, count: number) => g.reshape(value, [batch, time, count, headDim]);
-    const query = g.rotary(split(linear(layer, "q_proj", h), heads), cos, sin);
-    const key = g.rotary(split(linear(layer, "k_proj", h), kvHeads), cos, sin);
-    const value = split(linear(layer, "v_proj", h), kvHeads);
-    const mixed = g.reshape(attend(layer, query, key, value), [batch, time, heads * headDim]);
-    x = g.add(x, linear(layer, "o_proj", mixed));
-
-    const m = norm(`model.layers.${layer}.post_attention_layernorm`, x);
-    const gated = g.gatedSilu(linear(layer, "gate_proj", m), linear(layer, "up_proj", m));
-    x = g.add(x, linear(layer, "down_proj", gated));
+  for (let layer = 0; layer < config.layers; layer++) {
+    const block = blockOf(g, config, layer, lora, layout);
+    const rotate = rotation(layer);
+    const before = block.norm("beforeAttention", x);
+    const mixed = attention(g, config, layer, block, before, { attend, rotate });
+    x = g.add(x, block.norm("afterAttention", mixed));
+    const fed = feedForward(g, config, block, block.norm("beforeMlp", x));
+    x = g.add(x, block.norm("afterMlp", fed));
     onBlock?.(x);
   }
-  return norm("model.norm", x);
+  return norm(g, config, layout.finalNorm, x);
+}
+
+/** Embeddings of tokens at their positions. */
+function embed(g: ProgramBuilder, config: DecoderConfig, ids: Value, positions: Value): Value {
+  const { hiddenSize, maxPositions } = config;
+  const { positionTable } = layoutOf(config);
+  const x = g.gather(vocabulary(g, config, "input"), ids);
+  if (positionTable) {
+    const table = g.parameter(WEIGHTS, `${positionTable}.weight`, [maxPositions, hiddenSize]);
+    return g.add(x, g.gather(table, positions));
+  }
+  const { scaledEmbedding } = families[config.architecture];
+  return scaledEmbedding ? g.mul(x, g.constant(Math.sqrt(hiddenSize))) : x;
+}
+
+/** For each layer, the rotation of its queries and keys [B, T, H, D]. */
+function rotations(
+  g: ProgramBuilder,
+  { positions: kind, headDim, windows }: DecoderConfig,
+  positions: Value,
+): (layer: number) => (x: Value) => Value {
+  if (kind.kind === "learned") return () => (x) => x;
+  const rotateBy = ({ cos, sin }: RotaryTables) => (x: Value) => g.rotary(x, cos, sin);
+  const tables = (by: Pick<RotaryPositions, "theta" | "scaling">) =>
+    rotateBy(rotaryTables(g, positions, headDim, by));
+  const rotate = tables(kind);
+  const { windowTheta } = kind;
+  const windowed = windowTheta === undefined ? rotate : tables({ theta: windowTheta });
+  return (layer) => windows?.[layer] ? windowed : rotate;
 }
 
 /** The embedding table, or the matrix that scores tokens (the same one where they are tied). */
@@ -93,7 +90,8 @@ export function vocabulary(
   use: "input" | "output",
 ): Value {
   const { vocabSize, hiddenSize, tieWordEmbeddings } = config;
-  const name = use === "output" && !tieWordEmbeddings ? "lm_head" : "model.embed_tokens";
+  const { embedding, head } = layoutOf(config);
+  const name = use === "output" && !tieWordEmbeddings ? head : embedding;
   return g.parameter(WEIGHTS, `${name}.weight`, [vocabSize, hiddenSize]);
 }
 

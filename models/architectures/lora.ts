@@ -6,24 +6,10 @@
  */
 
 import type { DecoderConfig } from "./config.ts";
-import { linearShapes, type NamedShape } from "./layout.ts";
+import { layoutOf, type LinearLayer, type NamedShape } from "./layout.ts";
 
 /** Scope of the adapter's tensors. */
 export const ADAPTER = "adapter";
-
-/** The linear layers of a Llama block, by the names PEFT's `target_modules` uses. */
-export const LINEAR_LAYERS = [
-  "q_proj",
-  "k_proj",
-  "v_proj",
-  "o_proj",
-  "gate_proj",
-  "up_proj",
-  "down_proj",
-] as const;
-
-/** Name of a linear layer of a block. */
-export type LinearLayer = typeof LINEAR_LAYERS[number];
 
 /** A low-rank adapter on some of the linear layers. */
 export interface LoraShape {
@@ -31,8 +17,11 @@ export interface LoraShape {
   readonly rank: number;
   /** s = alpha / rank, or alpha / √rank with `rsLora`. */
   readonly alpha: number;
-  /** Layers that carry it, in every block. */
-  readonly targets: readonly LinearLayer[];
+  /**
+   * Layers that carry it, in every block, as PEFT's `target_modules`: the ends of their names, such as
+   * `q_proj`, or `attn.c_proj` where `c_proj` alone would be two layers; or `all-linear`.
+   */
+  readonly targets: readonly string[];
   /** Rank-stabilised scale (Kalajdzievski 2023, arXiv:2312.03732). */
   readonly rsLora?: boolean;
 }
@@ -52,37 +41,55 @@ export function loraScale({ rank, alpha, rsLora }: Omit<LoraShape, "targets">): 
   return alpha / (rsLora ? Math.sqrt(rank) : rank);
 }
 
-/** A linear layer of a block. */
-export interface LinearPlace {
-  /** Its name in its block. */
-  readonly name: LinearLayer;
-  /** Full name, without `.weight`. */
-  readonly path: string;
-  /** O. */
-  readonly outputs: number;
-  /** I. */
-  readonly inputs: number;
+/** The target that names every linear layer. */
+export const ALL_LINEAR = "all-linear";
+
+/** Whether one of the targets names a layer. */
+export function isTarget({ path }: LinearLayer, targets: readonly string[]): boolean {
+  return targets.some((target) =>
+    target === ALL_LINEAR || path === target || path.endsWith(`.${target}`)
+  );
 }
 
-/** The linear layers of a block, in the order of {@linkcode LINEAR_LAYERS}. */
-export function linearPlaces(config: DecoderConfig, layer: number): LinearPlace[] {
-  return [...linearShapes(config)].map(([path, [outputs, inputs]]) => ({
-    name: path.split(".")[1] as LinearLayer,
-    path: `model.layers.${layer}.${path}`,
-    outputs,
-    inputs,
-  }));
+/** The shortest targets that together name all linear layers of a block. */
+export function allTargets(config: DecoderConfig): string[] {
+  const names = [...layoutOf(config).linear.values()].map(({ path }) => path.split(".").at(-1)!);
+  return [...new Set(names)];
 }
 
-/** Every tensor of an adapter: A [r, I] and B [O, r] of each targeted layer. */
-export function loraTensors(config: DecoderConfig, { rank, targets }: LoraShape): NamedShape[] {
-  const tensors: NamedShape[] = [];
+/** Every linear layer of every block, by its full name without `.weight`. */
+export function linearLayers(config: DecoderConfig): ReadonlyMap<string, LinearLayer> {
+  const { blocks, linear } = layoutOf(config);
+  const layers = new Map<string, LinearLayer>();
   for (let layer = 0; layer < config.layers; layer++) {
-    for (const { name, path, outputs, inputs } of linearPlaces(config, layer)) {
-      if (!targets.includes(name)) continue;
-      tensors.push({ name: `${path}.lora_A.weight`, shape: [rank, inputs] });
-      tensors.push({ name: `${path}.lora_B.weight`, shape: [outputs, rank] });
-    }
+    for (const one of linear.values()) layers.set(`${blocks}.${layer}.${one.path}`, one);
   }
-  return tensors;
+  return layers;
+}
+
+/**
+ * Every tensor of an adapter: A [r, I] and B [O, r] of each targeted layer.
+ *
+ * @throws {RangeError} When a target names no layer of the model.
+ */
+export function loraTensors(config: DecoderConfig, { rank, targets }: LoraShape): NamedShape[] {
+  const layers = linearLayers(config);
+  const unknown = targets.find((target) =>
+    ![...layers.values()].some((layer) => isTarget(layer, [target]))
+  );
+  if (unknown !== undefined || targets.length === 0) {
+    throw new RangeError(
+      `Cannot adapt the model as each target must be ${ALL_LINEAR} or one of ${
+        allTargets(config).join(", ")
+      }: ${unknown ?? "none"}`,
+    );
+  }
+  return [...layers].flatMap(([name, layer]) =>
+    isTarget(layer, targets)
+      ? [
+        { name: `${name}.lora_A.weight`, shape: [rank, layer.inputs] },
+        { name: `${name}.lora_B.weight`, shape: [layer.outputs, rank] },
+      ]
+      : []
+  );
 }

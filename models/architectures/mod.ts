@@ -4,7 +4,10 @@
  * @module
  */
 
+export * from "./blocks.ts";
 export * from "./config.ts";
 export * from "./decoder.ts";
+export * from "./families.ts";
 export * from "./layout.ts";
 export * from "./lora.ts";
+export * from "./rope.ts";

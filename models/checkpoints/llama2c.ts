@@ -8,10 +8,15 @@
  */
 
 import type { TensorSource } from "../../graph/tensor_source.ts";
-import { checkConfig, type DecoderConfig, linearShapes } from "../architectures/mod.ts";
+import {
+  checkConfig,
+  type DecoderConfig,
+  layoutOf,
+  type LinearRole,
+} from "../architectures/mod.ts";
 import type { ByteSource, ReadOptions } from "./byte_source.ts";
-import { halfSplitRows } from "./names.ts";
 import { elementCount, rangedTensor } from "./ranged_tensor.ts";
+import { halfSplitRows } from "./tensor_order.ts";
 
 const HEADER_BYTES = 28;
 /** "ak42": the magic of the later versions, which hold other layouts. */
@@ -66,14 +71,17 @@ export async function openLlama2c(file: ByteSource, options: ReadOptions = {}): 
     eosTokenIds: [1, 2],
   }, `${file.name}'s header`);
 
-  const linear = linearShapes(config);
+  const { linear } = layoutOf(config);
+  const matrices = (roles: readonly LinearRole[]) =>
+    roles.map((role) => {
+      const { path, outputs, inputs } = linear.get(role)!;
+      return [path, [outputs, inputs]] as const;
+    });
   const perLayer: readonly (readonly [string, readonly number[]])[] = [
     ["input_layernorm", [hiddenSize]],
-    ...["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"]
-      .map((name) => [name, linear.get(name)!] as const),
+    ...matrices(["query", "key", "value", "output"]),
     ["post_attention_layernorm", [hiddenSize]],
-    ...["mlp.gate_proj", "mlp.down_proj", "mlp.up_proj"] // w1, w2, w3
-      .map((name) => [name, linear.get(name)!] as const),
+    ...matrices(["gate", "down", "up"]), // w1, w2, w3
   ];
   const layerElements = perLayer.reduce((sum, [, shape]) => sum + elementCount(shape), 0);
   const vocabElements = config.vocabSize * hiddenSize;

@@ -1,52 +1,118 @@
 /**
- * One set of names and row orders for the tensors of a decoder: those of Hugging Face.
- *
- * Rotary embeddings come in two conventions. Hugging Face rotates the halves of a head against each
- * other (element i with i + d/2); Meta's original, llama2.c and llama.cpp rotate neighbours (2i with
- * 2i + 1). The same model in the other convention has the rows of its query and key projections
- * permuted within each head; {@linkcode halfSplitRows} undoes that as bytes are read.
+ * One set of names for the tensors of a decoder, those of `layoutOf`, from the names of each format.
  *
  * @module
  */
 
-import { encodedByteLength } from "../../graph/encodings.ts";
-import { checkByteRange, type TensorSource } from "../../graph/tensor_source.ts";
+import type { TensorSource } from "../../graph/tensor_source.ts";
+import {
+  type DecoderConfig,
+  families,
+  layoutOf,
+  type LinearRole,
+  type NormRole,
+} from "../architectures/mod.ts";
+import { halfSplitRows, shifted, transposed } from "./tensor_order.ts";
 
-const GGUF_NAMES: ReadonlyMap<string, string> = new Map([
-  ["token_embd.weight", "model.embed_tokens.weight"],
-  ["output_norm.weight", "model.norm.weight"],
-  ["output.weight", "lm_head.weight"],
-]);
+/** What GGUF calls the linear layers of a block. */
+const GGUF_LINEAR: { readonly [R in LinearRole]: string } = {
+  query: "attn_q",
+  key: "attn_k",
+  value: "attn_v",
+  joined: "attn_qkv",
+  output: "attn_output",
+  gate: "ffn_gate",
+  up: "ffn_up",
+  down: "ffn_down",
+};
 
-const GGUF_BLOCK_NAMES: ReadonlyMap<string, string> = new Map([
-  ["attn_norm", "input_layernorm"],
-  ["attn_q", "self_attn.q_proj"],
-  ["attn_k", "self_attn.k_proj"],
-  ["attn_v", "self_attn.v_proj"],
-  ["attn_output", "self_attn.o_proj"],
-  ["ffn_norm", "post_attention_layernorm"],
-  ["ffn_gate", "mlp.gate_proj"],
-  ["ffn_up", "mlp.up_proj"],
-  ["ffn_down", "mlp.down_proj"],
-]);
+/** What GGUF calls the norms of a block. */
+const GGUF_NORMS: { readonly [R in NormRole]: string } = {
+  beforeAttention: "attn_norm",
+  afterAttention: "post_attention_norm",
+  beforeMlp: "ffn_norm",
+  afterMlp: "post_ffw_norm",
+  queryHeads: "attn_q_norm",
+  keyHeads: "attn_k_norm",
+};
 
 /**
- * The Hugging Face name of a GGUF tensor; the name itself where it is no tensor of a Llama.
- *
- * @example
- * ```ts
- * import { canonicalName } from "./names.ts";
- * import { strict as assert } from "node:assert";
- *
- * assert.equal(canonicalName("blk.3.attn_q.weight"), "model.layers.3.self_attn.q_proj.weight");
- * ```
+ * The names of a decoder's tensors in GGUF, by ours; both without `.weight` and `.bias`.
  */
-export function canonicalName(ggufName: string): string {
-  const whole = GGUF_NAMES.get(ggufName);
-  if (whole !== undefined) return whole;
-  const match = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(ggufName);
-  const inner = match && GGUF_BLOCK_NAMES.get(match[2]!);
-  return inner ? `model.layers.${match[1]}.${inner}.${match[3]}` : ggufName;
+export function ggufNames(config: DecoderConfig): ReadonlyMap<string, string> {
+  const { embedding, positionTable, finalNorm, head, blocks, linear, norms } = layoutOf(config);
+  const names = new Map([
+    [embedding, "token_embd"],
+    [finalNorm, "output_norm"],
+    [head, "output"],
+  ]);
+  if (positionTable) names.set(positionTable, "position_embd");
+  for (let layer = 0; layer < config.layers; layer++) {
+    for (const [role, { path }] of norms) {
+      names.set(`${blocks}.${layer}.${path}`, `blk.${layer}.${GGUF_NORMS[role]}`);
+    }
+    for (const [role, { path }] of linear) {
+      names.set(`${blocks}.${layer}.${path}`, `blk.${layer}.${GGUF_LINEAR[role]}`);
+    }
+  }
+  return names;
+}
+
+/** Tensors that follow from the configuration. */
+const GGUF_DERIVED = new Set(["rope_freqs.weight"]);
+
+/**
+ * A GGUF file's tensors under our names, in our order of rows and with Hugging Face's values. What is
+ * no tensor of the model keeps its name.
+ */
+export function ggufTensors(
+  found: ReadonlyMap<string, TensorSource>,
+  config: DecoderConfig,
+): Map<string, TensorSource> {
+  const ours = new Map([...ggufNames(config)].map(([name, theirs]) => [theirs, name]));
+  const { norm } = families[config.architecture];
+  const tensors = new Map<string, TensorSource>();
+  for (const [ggufName, source] of found) {
+    if (GGUF_DERIVED.has(ggufName)) continue;
+    const [, stem = "", kind = ""] = /^(.+)\.(weight|bias)$/.exec(ggufName) ?? [];
+    const path = ours.get(stem);
+    const name = path === undefined ? ggufName : `${path}.${kind}`;
+    tensors.set(name, renamed(ordered(source, stem), name));
+  }
+  return tensors;
+
+  function ordered(source: TensorSource, stem: string): TensorSource {
+    const [rows = 0] = source.shape;
+    // Only files of the Llama architecture are rotated by neighbours. Other shapes are refused later,
+    // with the name.
+    const rotated = config.architecture === "llama" && /\.attn_[qk]$/.test(stem);
+    if (rotated && source.shape.length <= 2 && rows % config.headDim === 0) {
+      return halfSplitRows(source, config.headDim);
+    }
+    return norm === "rms_offset" && stem.endsWith("norm") ? shifted(source, -1) : source;
+  }
+}
+
+/** Buffers of GPT-2's checkpoints that follow from its configuration. */
+const GPT2_DERIVED = /(^|\.)h\.\d+\.attn\.(bias|masked_bias)$/;
+
+/**
+ * A Hugging Face checkpoint's tensors under our names: GPT-2's linear weights, which are stored as
+ * [in, out], the other way round, and its names with the prefix that the first checkpoints lack.
+ */
+export function huggingFaceTensors(
+  found: ReadonlyMap<string, TensorSource>,
+  config: DecoderConfig,
+): ReadonlyMap<string, TensorSource> {
+  if (families[config.architecture].names !== "gpt2") return found;
+  const tensors = new Map<string, TensorSource>();
+  for (const [stored, source] of found) {
+    if (GPT2_DERIVED.test(stored)) continue;
+    const name = /^(wte|wpe|h|ln_f)\./.test(stored) ? `transformer.${stored}` : stored;
+    const matrix = /\.(c_attn|c_proj|c_fc)\.weight$/.test(name) && source.shape.length === 2;
+    tensors.set(name, renamed(matrix ? transposed(source) : source, name));
+  }
+  return tensors;
 }
 
 /** The same tensor under another name. */
@@ -57,48 +123,5 @@ export function renamed(source: TensorSource, name: string): TensorSource {
     encoding: source.encoding,
     byteLength: source.byteLength,
     read: (start, end, options) => source.read(start, end, options),
-  };
-}
-
-/**
- * A query or key projection with its rows in Hugging Face's order, from one in neighbour order: row
- * j·d/2 + i of a head is row 2i + j of the stored head (j = 0, 1). Rows keep their encoding; a read
- * fetches the heads it touches in one piece.
- *
- * Source: `LlamaModel.permute` in llama.cpp's `convert_hf_to_gguf.py`, inverted.
- *
- * @param source Weight [heads · headDim, in].
- */
-export function halfSplitRows(source: TensorSource, headDim: number): TensorSource {
-  const [rows = 0, columns = 0] = source.shape;
-  if (source.shape.length !== 2 || rows % headDim !== 0) {
-    throw new RangeError(
-      `Cannot reorder the rows of ${source.name} as they must be whole heads of ${headDim}: [${source.shape}]`,
-    );
-  }
-  const rowBytes = encodedByteLength(source.encoding, columns);
-  const headBytes = rowBytes * headDim;
-  const half = headDim / 2;
-  return {
-    name: source.name,
-    shape: source.shape,
-    encoding: source.encoding,
-    byteLength: source.byteLength,
-    async read(start, end, options) {
-      checkByteRange(source.name, source.byteLength, start, end);
-      if (start === end) return new Uint8Array(0);
-      const from = Math.floor(start / headBytes) * headBytes;
-      const to = Math.ceil(end / headBytes) * headBytes;
-      const stored = await source.read(from, to, options);
-      const ordered = new Uint8Array(stored.length);
-      for (let head = 0; head < stored.length; head += headBytes) {
-        for (let row = 0; row < headDim; row++) {
-          const storedRow = 2 * (row % half) + Math.floor(row / half);
-          const at = head + storedRow * rowBytes;
-          ordered.set(stored.subarray(at, at + rowBytes), head + row * rowBytes);
-        }
-      }
-      return ordered.subarray(start - from, end - from);
-    },
   };
 }

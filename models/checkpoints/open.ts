@@ -5,7 +5,7 @@
  */
 
 import type { TensorSource } from "../../graph/tensor_source.ts";
-import { type DecoderConfig, requiredTensors } from "../architectures/mod.ts";
+import { type DecoderConfig, layoutOf, requiredTensors } from "../architectures/mod.ts";
 import { createTextCodec, type TextCodec } from "../text/text_codec.ts";
 import {
   describeGgufTokenizer,
@@ -20,7 +20,7 @@ import { openGguf } from "./gguf.ts";
 import { configFromGguf } from "./gguf_config.ts";
 import { configFromHuggingFace } from "./huggingface_config.ts";
 import { openLlama2c } from "./llama2c.ts";
-import { canonicalName, halfSplitRows, renamed } from "./names.ts";
+import { ggufTensors, huggingFaceTensors } from "./names.ts";
 import { openShardedSafetensors, ownFile } from "./safetensors.ts";
 
 /** Files by their names, without folders. */
@@ -38,7 +38,8 @@ export interface Checkpoint {
   /**
    * Exactly the tensors that the configuration calls for, with the right shapes, by Hugging Face's
    * names (`model.layers.0.self_attn.q_proj.weight`), query and key rows in Hugging Face's order
-   * (rotary halves). With tied embeddings there is no `lm_head.weight`.
+   * (rotary halves), the weights of all linear layers [out, in]. With tied embeddings there is no
+   * `lm_head.weight`.
    */
   readonly tensors: ReadonlyMap<string, TensorSource>;
   /** Tensors of a head, where {@linkcode OpenOptions.head} asked for them. */
@@ -111,16 +112,8 @@ async function openGgufCheckpoint(
 ): Promise<Checkpoint> {
   const file = onlyOne(files, names);
   const gguf = await openGguf(file, options);
-  const config = configFromGguf(gguf, file.name);
-  const found = new Map<string, TensorSource>();
-  for (const [ggufName, source] of gguf.tensors) {
-    const name = canonicalName(ggufName);
-    const rows = source.shape[0] ?? 0;
-    const rotated = /\.self_attn\.[qk]_proj\.weight$/.test(name) && source.shape.length === 2 &&
-      rows % config.headDim === 0; // other shapes are refused below, with the name
-    const ordered = rotated ? halfSplitRows(source, config.headDim) : source;
-    found.set(name, renamed(ordered, name));
-  }
+  const config = await configFromGguf(gguf, file.name);
+  const found = ggufTensors(gguf.tensors, config);
   const template = gguf.metadata.get("tokenizer.chat_template");
   const metadata = new Map<string, string | number | boolean>();
   for (const [key, value] of gguf.metadata) {
@@ -167,7 +160,7 @@ async function openHuggingFace(
   return {
     format: "huggingface",
     config,
-    tensors: selectTensors(others, config, "the checkpoint"),
+    tensors: selectTensors(huggingFaceTensors(others, config), config, "the checkpoint"),
     ...(options.head ? { head: ofHead } : {}),
     metadata,
     text: once(async () => {
@@ -236,6 +229,7 @@ function selectTensors(
 ): ReadonlyMap<string, TensorSource> {
   const selected = new Map<string, TensorSource>();
   const required = requiredTensors(config);
+  const head = `${layoutOf(config).head}.weight`;
   for (const [name, shape] of required) {
     const source = found.get(name);
     if (!source) {
@@ -251,10 +245,10 @@ function selectTensors(
     selected.set(name, source);
   }
   for (const name of found.keys()) {
-    const redundant = DERIVED.test(name) || (config.tieWordEmbeddings && name === "lm_head.weight");
+    const redundant = DERIVED.test(name) || (config.tieWordEmbeddings && name === head);
     if (!required.has(name) && !redundant) {
       throw new Error(
-        `Cannot open ${where} as every tensor must be part of a Llama: ${name} is not`,
+        `Cannot open ${where} as every tensor must be part of the model: ${name} is not`,
       );
     }
   }

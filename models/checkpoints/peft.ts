@@ -12,7 +12,7 @@
  */
 
 import type { TensorSource } from "../../graph/tensor_source.ts";
-import { type DecoderConfig, linearShapes } from "../architectures/mod.ts";
+import { type DecoderConfig, linearLayers } from "../architectures/mod.ts";
 import { type ByteSource, readJsonObject, type ReadOptions } from "./byte_source.ts";
 import { renamed } from "./names.ts";
 import { type FloatTensor, openSafetensors, ownFile, writeSafetensors } from "./safetensors.ts";
@@ -29,6 +29,10 @@ export interface AdapterConfig {
   readonly dropout?: number;
   /** Hub name or folder of the model that the adapter goes with. */
   readonly baseModel?: string;
+  /** PEFT's `target_modules`; found from the tensors' names where absent. */
+  readonly targets?: readonly string[];
+  /** Whether the model's own weights are stored as [in, out], as GPT-2's. */
+  readonly fanInFanOut?: boolean;
 }
 
 /** An adapter that was read. */
@@ -69,7 +73,7 @@ export function writeAdapter(
     auto_mapping: null,
     base_model_name_or_path: config.baseModel ?? null,
     bias: "none",
-    fan_in_fan_out: false,
+    fan_in_fan_out: config.fanInFanOut ?? false,
     inference_mode: true,
     init_lora_weights: true,
     layer_replication: null,
@@ -82,7 +86,7 @@ export function writeAdapter(
     r: config.rank,
     rank_pattern: {},
     revision: null,
-    target_modules: targetModules(layers),
+    target_modules: config.targets ? [...config.targets].sort() : targetModules(layers),
     task_type: "CAUSAL_LM",
     use_dora: false,
     use_rslora: config.rsLora ?? false,
@@ -101,7 +105,7 @@ export function writeAdapter(
 function targetModules(layers: readonly string[]): readonly string[] {
   const perBlock = new Map<string, string[]>();
   for (const layer of layers) {
-    const match = /^model\.layers\.(\d+)\.(.+)$/.exec(layer);
+    const match = /^(?:model\.layers|transformer\.h)\.(\d+)\.(.+)$/.exec(layer);
     if (!match) return [...layers].sort();
     perBlock.set(match[1]!, [...perBlock.get(match[1]!) ?? [], match[2]!]);
   }
@@ -116,7 +120,6 @@ function targetModules(layers: readonly string[]): readonly string[] {
 const UNSUPPORTED = [
   "alora_invocation_tokens",
   "alpha_pattern",
-  "fan_in_fan_out",
   "kasa_config",
   "layer_replication",
   "lora_bias",
@@ -234,20 +237,20 @@ export function checkAdapterFits(
   shapes: ReadonlyMap<string, readonly number[]>,
   config: DecoderConfig,
 ): void {
-  const sizes = linearShapes(config);
+  const layers = linearLayers(config);
   for (const [name, shape] of shapes) {
-    const match = /^model\.layers\.(\d+)\.(.+)\.lora_([AB])\.weight$/.exec(name);
-    const linear = match && Number(match[1]) < config.layers ? sizes.get(match[2]!) : undefined;
+    const match = /^(.+)\.lora_([AB])\.weight$/.exec(name);
+    const linear = match ? layers.get(match[1]!) : undefined;
     if (!linear) {
       throw new RangeError(
         `Cannot apply the adapter as each of its layers must be a linear layer of the model: ${name}`,
       );
     }
-    const [out, inner] = linear;
-    const fits = match![3] === "A" ? shape[1] === inner : shape[0] === out;
+    const { outputs, inputs } = linear;
+    const fits = match![2] === "A" ? shape[1] === inputs : shape[0] === outputs;
     if (!fits) {
       throw new RangeError(
-        `Cannot apply the adapter as ${name} must go with a layer [${out}, ${inner}]: [${
+        `Cannot apply the adapter as ${name} must go with a layer [${outputs}, ${inputs}]: [${
           shape.join(", ")
         }]`,
       );

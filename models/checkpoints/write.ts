@@ -4,7 +4,13 @@
  * @module
  */
 
-import { checkConfig, type DecoderConfig, requiredTensors } from "../architectures/mod.ts";
+import {
+  checkConfig,
+  type DecoderConfig,
+  families,
+  layoutOf,
+  requiredTensors,
+} from "../architectures/mod.ts";
 import { configToHuggingFace } from "./huggingface_config.ts";
 import { type FloatTensor, writeSafetensors } from "./safetensors.ts";
 
@@ -50,6 +56,31 @@ export function writeCheckpoint(
   return {
     ...extraFiles,
     "config.json": new TextEncoder().encode(JSON.stringify(json, null, 2) + "\n"),
-    "model.safetensors": writeSafetensors(tensors, { encoding }),
+    "model.safetensors": writeSafetensors(asStored(config, tensors), { encoding }),
   };
+}
+
+/** The tensors as transformers stores them: GPT-2's linear weights are [in, out]. */
+function asStored(
+  config: DecoderConfig,
+  tensors: ReadonlyMap<string, FloatTensor>,
+): ReadonlyMap<string, FloatTensor> {
+  if (families[config.architecture].names !== "gpt2") return tensors;
+  const { linear } = layoutOf(config);
+  const ends = [...linear.values()].map(({ path }) => `.${path}.weight`);
+  return new Map([...tensors].map(([name, tensor]) => [
+    name,
+    ends.some((end) => name.endsWith(end)) ? transposedTensor(tensor) : tensor,
+  ]));
+}
+
+function transposedTensor({ shape, data }: FloatTensor): FloatTensor {
+  const [rows, columns] = shape as [number, number];
+  const out = new Float32Array(data.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      out[column * rows + row] = data[row * columns + column]!;
+    }
+  }
+  return { shape: [columns, rows], data: out };
 }

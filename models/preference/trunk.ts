@@ -90,13 +90,12 @@ export function decoderTrunk(config: DecoderConfig): Trunk {
     hidden(g, places, lora) {
       const ids = g.input("ids", "int32", ["batch", "time"]);
       const selected = g.input("selected", "int32", [product(places, "batch")]);
-      const scale = 1 / Math.sqrt(config.headDim);
       const hidden = decoderHidden(g, config, {
         ids,
         positions: g.iota(["batch", "time"], 1),
         lora,
-        attend: (_, query, key, value) =>
-          g.attention(query, key, value, { scale, mask: { kind: "causal" } }),
+        attend: (_, query, key, value, { scale, ...window }) =>
+          g.attention(query, key, value, { scale, mask: { kind: "causal", ...window } }),
       });
       return selectRows(g, hidden, selected);
     },

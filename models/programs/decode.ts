@@ -4,8 +4,9 @@
  * @module
  */
 
-import { type Program, ProgramBuilder, type Value } from "../../graph/mod.ts";
+import { type Program, ProgramBuilder } from "../../graph/mod.ts";
 import {
+  type Attend,
   type DecoderConfig,
   decoderHidden,
   type LoraShape,
@@ -53,11 +54,13 @@ export function decodeProgram(config: DecoderConfig, capacity: number, lora?: Lo
   const inverseTemperature = g.input("inverse_temperature", "float32", [1]);
 
   const cache = ["batch", config.kvHeads, capacity, config.headDim];
-  const scale = 1 / Math.sqrt(config.headDim);
-  const attend = (layer: number, query: Value, key: Value, value: Value): Value => {
+  const attend: Attend = (layer, query, key, value, settings) => {
     const keys = g.parameter(CACHE, `keys.${layer}`, cache);
     const values = g.parameter(CACHE, `values.${layer}`, cache);
-    const result = g.cachedAttention({ query, key, value, keys, values, past, count }, { scale });
+    const result = g.cachedAttention(
+      { query, key, value, keys, values, past, count },
+      settings,
+    );
     g.update(CACHE, `keys.${layer}`, result.keys);
     g.update(CACHE, `values.${layer}`, result.values);
     return result.output;

@@ -34,13 +34,13 @@ function tokenLogProbs(
   const shared = sharedPrompts(g);
   const rows = g.input("rows", "int32", ["tokens"]);
   const targets = g.input("targets", "int32", ["tokens"]);
-  const scale = 1 / Math.sqrt(config.headDim);
   const hidden = decoderHidden(g, config, {
     ids,
     positions,
     lora,
     onBlock,
-    attend: (_, query, key, value) => sharedAttention(g, shared, query, key, value, { scale }),
+    attend: (_, query, key, value, settings) =>
+      sharedAttention(g, shared, query, key, value, settings),
   });
   return g.tokenLogProb(
     selectRows(g, hidden, rows),

@@ -186,7 +186,10 @@ const refused: readonly [readonly string[], RegExp][] = [
     [...train, "--loss", "sft", "--selection", "best-worst"],
     /--selection as --loss sft must not raise the likelihood of rejected responses: best-worst/,
   ],
-  [[...train, "--lora-targets", "x_proj"], /--lora-targets as each must be one of q_proj/],
+  [
+    [...train, "--lora-targets", "x_proj"],
+    /each target must be all-linear or one of q_proj, k_proj/,
+  ],
   [[...train, "--held-out", "2"], /between 1 and 1 of the 2 prompts must be kept apart/],
   [
     [...train, "--max-tokens", "9", "--held-out", "1"],

@@ -190,7 +190,7 @@ export function tinyGguf(overrides: GgufMetadata = {}, config = tinyConfig): Uin
     "llama.feed_forward_length": config.intermediateSize,
     "llama.attention.head_count": config.heads,
     "llama.attention.head_count_kv": config.kvHeads,
-    "llama.rope.freq_base": config.positions.theta,
+    "llama.rope.freq_base": 10_000,
     "llama.attention.layer_norm_rms_epsilon": config.normEps,
     "tokenizer.ggml.model": "gpt2",
     "tokenizer.ggml.pre": "smollm",

@@ -5,7 +5,6 @@ import type { Backend } from "../../graph/mod.ts";
 import {
   LanguageModel,
   type LanguageModelOptions,
-  LINEAR_LAYERS,
   loadAdapter,
   type LoadedAdapter,
   type LocalPolicy,
@@ -55,6 +54,17 @@ export async function tinyAdapter(): Promise<LoadedAdapter> {
   const files = ["adapter_config.json", "adapter_model.safetensors"];
   return await loadAdapter(await dataFiles("tiny_llama_adapter", files), config);
 }
+
+/** Every linear layer of a block. */
+export const LINEAR_LAYERS = [
+  "q_proj",
+  "k_proj",
+  "v_proj",
+  "o_proj",
+  "gate_proj",
+  "up_proj",
+  "down_proj",
+];
 
 /** A new adapter of rank 4 on every linear layer. */
 export const LORA = {

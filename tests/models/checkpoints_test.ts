@@ -6,7 +6,7 @@ import {
   configToHuggingFace,
 } from "../../models/checkpoints/huggingface_config.ts";
 import { openCheckpoint } from "../../models/checkpoints/open.ts";
-import { halfSplitRows } from "../../models/checkpoints/names.ts";
+import { halfSplitRows } from "../../models/checkpoints/tensor_order.ts";
 import { openSafetensors, writeSafetensors } from "../../models/checkpoints/safetensors.ts";
 import { writeCheckpoint } from "../../models/checkpoints/write.ts";
 import { fromFloat32 } from "../../graph/tensor_source.ts";
@@ -147,13 +147,33 @@ Deno.test("openCheckpoint() names what it does not support", async () => {
   const cases: readonly (readonly [object, RegExp])[] = [
     [
       { model_type: "mamba" },
-      /^RangeError: Cannot open the model as its architecture in config.json must be one of llama: "mamba"$/,
+      /^RangeError: Cannot open the model as its architecture in config.json must be one of llama, mistral, qwen2, qwen3, gemma3_text, gpt2: "mamba"$/,
     ],
-    [{ rope_scaling: { rope_type: "llama3" } }, /rope_scaling in config.json is not supported yet/],
-    [{ rope_parameters: { rope_type: "yarn" }, rope_scaling: undefined }, /rope_scaling/],
-    [{ attention_bias: true }, /attention_bias/],
+    [
+      { rope_scaling: { rope_type: "longrope" } },
+      /rope_scaling in config.json is not supported yet: "longrope"$/,
+    ],
+    [
+      { rope_parameters: { rope_type: "llama3" }, rope_scaling: undefined },
+      /^TypeError: Cannot read config.json's rope scaling as factor must be a number: none$/,
+    ],
+    [
+      { rope_scaling: { type: "linear", factor: -1 } },
+      /factor of the rotary scaling must be a positive number: -1$/,
+    ],
+    [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor/],
+    [{ model_type: "gpt2", n_embd: 8, n_head: 2, scale_attn_weights: false }, /scale_attn_weights/],
+    [{ model_type: "gemma3_text", final_logit_softcapping: 30 }, /final_logit_softcapping/],
+    [
+      { model_type: "qwen2", use_sliding_window: true, layer_types: ["chunked_attention"] },
+      /layer_types in config.json is not supported yet: "chunked_attention"$/,
+    ],
+    [
+      { model_type: "mistral", sliding_window: 0 },
+      /the sliding window must be a whole number from 1/,
+    ],
     [{ sliding_window: 4096 }, /sliding_window/],
-    [{ hidden_act: "gelu" }, /hidden_act in config.json is not supported yet: "gelu"$/],
+    [{ hidden_act: "relu" }, /hidden_act in config.json is not supported yet: "relu"$/],
     [{ quantization_config: {} }, /quantization_config/],
     [{ num_key_value_heads: 3 }, /2 heads must be a multiple of the key-value heads: 3$/],
     [{ vocab_size: -1 }, /the vocabulary size must be a whole number from 1/],
@@ -164,12 +184,22 @@ Deno.test("openCheckpoint() names what it does not support", async () => {
   }
   const gguf = (over: Parameters<typeof tinyGguf>[0]) =>
     openCheckpoint(sources({ "m.gguf": tinyGguf(over) }));
-  await assert.rejects(gguf({ "general.architecture": "mamba" }), /must be one of llama: "mamba"$/);
   await assert.rejects(
-    gguf({ "llama.rope.scaling.type": "yarn" }),
-    /is not supported yet: "yarn"$/,
+    gguf({ "general.architecture": "mamba" }),
+    /must be one of llama, qwen2, qwen3, gemma3, gpt2: "mamba"$/,
   );
-  await assert.rejects(gguf({ "llama.attention.sliding_window": 64 }), /sliding_window/);
+  await assert.rejects(
+    gguf({ "llama.rope.scaling.type": "longrope" }),
+    /is not supported yet: "longrope"$/,
+  );
+  await assert.rejects(
+    gguf({
+      "llama.rope.scaling.type": "yarn",
+      "llama.rope.scaling.factor": 4,
+      "llama.rope.scaling.yarn_attn_factor": 2,
+    }),
+    /yarn_attn_factor in m.gguf's metadata is not supported yet: 2$/,
+  );
   await assert.rejects(gguf({ "llama.expert_count": 8 }), /expert_count/);
   await assert.rejects(openCheckpoint({}), /^Error: Cannot open the checkpoint as it must have/);
 });
@@ -193,7 +223,7 @@ Deno.test("openCheckpoint() names a tensor that is absent, misshapen or superflu
   );
   await assert.rejects(
     open((tensors) => tensors.set("model.extra", { shape: [1], data: new Float32Array(1) })),
-    /every tensor must be part of a Llama: model.extra is not$/,
+    /every tensor must be part of the model: model.extra is not$/,
   );
   // Tied weights are sometimes stored twice; the copy is left alone.
   const checkpoint = await open((tensors) =>

@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import { discardingJournal, type ResponseGroup } from "../../core/mod.ts";
 import {
   LanguageModel,
-  LINEAR_LAYERS,
   lmTrainer,
   loadAdapter,
   type LocalPolicy,
@@ -14,6 +13,7 @@ import { fit, groups, loraModel } from "./_fit.ts";
 import { dataFiles, tinyLlama } from "./_tiny_llama.ts";
 import {
   groupLogProbs,
+  LINEAR_LAYERS,
   LORA,
   promptOf,
   somePrompts,

@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { readAsFloat32 } from "../../graph/tensor_source.ts";
 import { openCheckpoint } from "../../models/checkpoints/open.ts";
-import { linearShapes } from "../../models/architectures/mod.ts";
+import { layoutOf } from "../../models/architectures/mod.ts";
 import {
   type AdapterConfig,
   checkAdapterFits,
@@ -20,11 +20,13 @@ const config: AdapterConfig = {
   baseModel: "owner/tiny",
 };
 
+const linearLayers = [...layoutOf(tinyConfig).linear.values()];
+
 function adapterTensors(layers: readonly (readonly [number, string])[]): Map<string, FloatTensor> {
   const tensors = new Map<string, FloatTensor>();
   const random = (length: number) => Float32Array.from({ length }, (_, i) => Math.sin(i + length));
   for (const [index, name] of layers) {
-    const [out, inner] = linearShapes(tinyConfig).get(name)!;
+    const { outputs: out, inputs: inner } = linearLayers.find(({ path }) => path === name)!;
     const layer = `model.layers.${index}.${name}`;
     tensors.set(`${layer}.lora_A.weight`, { shape: [3, inner], data: random(3 * inner) });
     tensors.set(`${layer}.lora_B.weight`, { shape: [out, 3], data: random(out * 3) });
@@ -33,7 +35,7 @@ function adapterTensors(layers: readonly (readonly [number, string])[]): Map<str
 }
 
 const everyLayer = [0, 1].flatMap((index) =>
-  [...linearShapes(tinyConfig).keys()].map((name) => [index, name] as const)
+  linearLayers.map(({ path }) => [index, path] as const)
 );
 
 Deno.test("readAdapter() gives back what writeAdapter() wrote", async () => {
@@ -120,7 +122,7 @@ Deno.test("readAdapter() reads what peft wrote for the model that transformers w
   using adapterFiles = await openCheckpointFiles(parity("tiny_llama_adapter"));
   const { config: llama, tensors } = await openCheckpoint(model.files);
   assert.equal(tensors.size, 2 + 9 * llama.layers);
-  assert.equal(llama.positions.theta, 10_000);
+  assert.deepEqual(llama.positions, { kind: "rotary", theta: 10_000 });
   const adapter = await readAdapter(adapterFiles.files);
   assert.deepEqual([adapter.config.rank, adapter.config.alpha], [4, 8]);
   assert.equal(adapter.tensors.size, 2 * 7 * llama.layers);
@@ -131,6 +133,6 @@ Deno.test("readAdapter() reads what peft wrote for the model that transformers w
 Deno.test("openCheckpoint() reads an untied model that transformers wrote", async () => {
   using files = await openCheckpointFiles(parity("tiny_llama_untied"));
   const { config: llama, tensors } = await openCheckpoint(files.files);
-  assert.equal(llama.positions.theta, 5000);
+  assert.deepEqual(llama.positions, { kind: "rotary", theta: 5000 });
   assert.deepEqual(tensors.get("lm_head.weight")!.shape, [67, 32]);
 });

@@ -46,7 +46,14 @@ export function decodedMatrix(graph: GraphEmitter, name: string): string {
   return matrix ? decoded(graph, name, matrix) : name;
 }
 
+/** Sizes of heads that GroupQueryAttention takes are multiples of this. */
+const HEAD_MULTIPLE = 8;
+
 /** Whether the backend lowers an equation as it is. */
 export function isLowered(equation: Equation): boolean {
+  if (equation.primitive === "cachedAttention") {
+    const headSize = equation.operands[0]!.shape[3];
+    return typeof headSize === "number" && headSize % HEAD_MULTIPLE === 0;
+  }
   return lowerings[equation.primitive] !== "decompose";
 }
