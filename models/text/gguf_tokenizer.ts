@@ -47,22 +47,41 @@ const wordsWithDigits = (digits: string) =>
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" + digits +
   "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
+const LLAMA3: PreRule = {
+  split: [wordsWithDigits("\\p{N}{1,3}")],
+  ignoreMerges: true,
+  addBos: true,
+  normalizer: null,
+};
+
+const QWEN2: PreRule = {
+  split: [wordsWithDigits("\\p{N}")],
+  ignoreMerges: false,
+  addBos: false,
+  normalizer: { type: "NFC" },
+};
+
+/** Mistral's since Nemo: words end where lower case turns to upper, digits stand alone. */
+const TEKKEN: PreRule = {
+  ...LLAMA3,
+  split: [
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" +
+    "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" +
+    "|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  ],
+};
+
+/** By the names that llama.cpp's converter gives them. */
 const PRE_RULES: ReadonlyMap<string, PreRule> = new Map([
   ["default", GPT2],
   ["gpt-2", GPT2],
   ["smollm", { ...GPT2, split: ["\\p{N}", GPT2_SPLIT] }],
-  ["llama-bpe", {
-    split: [wordsWithDigits("\\p{N}{1,3}")],
-    ignoreMerges: true,
-    addBos: true,
-    normalizer: null,
-  }],
-  ["qwen2", {
-    split: [wordsWithDigits("\\p{N}")],
-    ignoreMerges: false,
-    addBos: false,
-    normalizer: { type: "NFC" },
-  }],
+  ["llama-bpe", LLAMA3],
+  ["llama-v3", LLAMA3],
+  ["llama3", LLAMA3],
+  ["qwen2", QWEN2],
+  ["deepseek-r1-qwen", QWEN2],
+  ["tekken", TEKKEN],
 ]);
 
 /** What every kind of tokenizer in the metadata has. */

@@ -37,7 +37,9 @@ export async function huggingFaceTokenizer(
     post_processor: null,
     decoder: null,
     ...json,
-    pre_tokenizer: unicodePreTokenizer(json["pre_tokenizer"] ?? null, where),
+    pre_tokenizer: hasNoSpaces(json["normalizer"]) && splitsAtSpaces(json["pre_tokenizer"])
+      ? null
+      : unicodePreTokenizer(json["pre_tokenizer"] ?? null, where),
     added_tokens: added,
   };
   let full: HuggingFaceTokenizer;
@@ -159,6 +161,21 @@ export const GPT2_SPLIT =
 /** A step that cuts text at each match of a pattern and keeps the matches as pieces. */
 export function isolate(regex: string): JsonObject {
   return { type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false };
+}
+
+/** Whether a normalizer leaves no space in a text, by writing another character for each. */
+function hasNoSpaces(step: unknown): boolean {
+  const { type, pattern, content, normalizers } = (step ?? {}) as JsonObject;
+  if (type === "Sequence") return Array.isArray(normalizers) && normalizers.some(hasNoSpaces);
+  const string = (pattern as JsonObject | undefined)?.["String"];
+  return type === "Replace" && string === " " && typeof content === "string" &&
+    !content.includes(" ");
+}
+
+/** Whether a step cuts at spaces only: Gemma's, which comes after a normalizer that leaves none. */
+function splitsAtSpaces(step: unknown): boolean {
+  const { type, pattern } = (step ?? {}) as JsonObject;
+  return type === "Split" && (pattern as JsonObject | undefined)?.["String"] === " ";
 }
 
 /** Replaces steps whose character classes are ECMAScript's by equal ones with Unicode's. */

@@ -44,8 +44,8 @@ Deno.test("encode() adds BOS and EOS only where asked and the metadata says so",
 
 Deno.test("ggufTokenizer() refuses a rule or a model it does not know", async () => {
   await assert.rejects(
-    tinyTokenizer({ "tokenizer.ggml.pre": "tekken" }),
-    /^RangeError: Cannot read tiny.gguf's metadata as tokenizer.ggml.pre must be one of .*smollm.*: tekken$/,
+    tinyTokenizer({ "tokenizer.ggml.pre": "falcon" }),
+    /^RangeError: Cannot read tiny.gguf's metadata as tokenizer.ggml.pre must be one of .*smollm.*: falcon$/,
   );
   await assert.rejects(
     tinyTokenizer({ "tokenizer.ggml.model": "bert" }),
