@@ -6,7 +6,7 @@
  */
 
 import { randomStream, shuffle } from "../core/mod.ts";
-import { type ChoiceOptions, chooseToken } from "../models/mod.ts";
+import { blockLogits, type ChoiceOptions, chooseToken } from "../models/mod.ts";
 
 const VOCABULARY = 49152;
 const OPTIONS: Readonly<Record<string, ChoiceOptions>> = {
@@ -22,13 +22,9 @@ const ranks = shuffle(
 );
 const values = Float32Array.from(ranks, (rank) => -1.5 * Math.log(rank));
 
-function logNormalizer(temperature: number): number {
-  return Math.log(values.reduce((sum, value) => sum + Math.exp(value / temperature), 0));
-}
-
 for (const [name, options] of Object.entries(OPTIONS)) {
   const { temperature } = options;
-  const logits = { values, temperedLogNormalizer: logNormalizer(temperature || 1) };
+  const logits = blockLogits(values, temperature);
   const random = randomStream(0, name);
   Deno.bench({
     name,

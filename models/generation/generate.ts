@@ -16,7 +16,7 @@ import {
   type SampleOptions,
 } from "../../core/mod.ts";
 import type { BoundExecutable, HostTensor } from "../../graph/mod.ts";
-import { chooseToken } from "./choose_token.ts";
+import { chooseToken, logitBlockSize } from "./choose_token.ts";
 import { stopWatch } from "./stop_strings.ts";
 
 /** A prompt with its tokens. */
@@ -76,7 +76,8 @@ interface Row {
 interface StepResult {
   readonly logits: Float32Array;
   readonly logNormalizer: Float32Array;
-  readonly temperedLogNormalizer: Float32Array;
+  readonly blockMaxima: Float32Array;
+  readonly blockSums: Float32Array;
 }
 
 async function runDecoder(
@@ -113,7 +114,8 @@ async function runDecoder(
   return {
     logits: outputs.logits!.data as Float32Array,
     logNormalizer: outputs.log_normalizer!.data as Float32Array,
-    temperedLogNormalizer: outputs.tempered_log_normalizer!.data as Float32Array,
+    blockMaxima: outputs.block_maxima!.data as Float32Array,
+    blockSums: outputs.block_sums!.data as Float32Array,
   };
 }
 
@@ -173,8 +175,10 @@ export async function* generate(
 
   const advance = (row: Row, result: StepResult, index: number, size: number): boolean => {
     const values = result.logits.subarray(index * size, (index + 1) * size);
-    const temperedLogNormalizer = result.temperedLogNormalizer[index]!;
-    const token = chooseToken({ values, temperedLogNormalizer }, choice, row.random.next());
+    const blocks = size / logitBlockSize(size);
+    const ofRow = (all: Float32Array) => all.subarray(index * blocks, (index + 1) * blocks);
+    const logits = { values, maxima: ofRow(result.blockMaxima), sums: ofRow(result.blockSums) };
+    const token = chooseToken(logits, choice, row.random.next());
     row.tokens.push(token);
     row.logProb += values[token]! - result.logNormalizer[index]!;
     const response = ended(row, decoder, options);

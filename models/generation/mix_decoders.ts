@@ -5,6 +5,7 @@
  */
 
 import type { BoundExecutable, HostTensor } from "../../graph/mod.ts";
+import { blockLogits } from "./choose_token.ts";
 import type { Decoder } from "./generate.ts";
 
 /**
@@ -54,17 +55,27 @@ function mixed(a: BoundExecutable, b: BoundExecutable, weight: number): BoundExe
           logits[at] = (1 - weight) * p[at]! + weight * q[at]! - shift;
         }
       }
-      const normalizer = (scale: number): HostTensor => ({
-        shape: [rows],
-        data: Float32Array.from(
-          { length: rows },
-          (_, row) => logSumExp(logits.subarray(row * size, (row + 1) * size), scale),
-        ),
+      const inverseTemperature = inputs.inverse_temperature!.data[0]!;
+      const blocks = Array.from(
+        { length: rows },
+        (_, row) =>
+          blockLogits(logits.subarray(row * size, (row + 1) * size), 1 / inverseTemperature),
+      );
+      const joined = (part: "maxima" | "sums"): HostTensor => ({
+        shape: [rows, blocks[0]![part].length],
+        data: Float32Array.from(blocks.flatMap((one) => [...one[part]])),
       });
       return {
         logits: { shape, data: logits },
-        log_normalizer: normalizer(1),
-        tempered_log_normalizer: normalizer(inputs.inverse_temperature!.data[0]!),
+        log_normalizer: {
+          shape: [rows],
+          data: Float32Array.from(
+            { length: rows },
+            (_, row) => logSumExp(logits.subarray(row * size, (row + 1) * size)),
+          ),
+        },
+        block_maxima: joined("maxima"),
+        block_sums: joined("sums"),
       };
     },
     async dispose() {
@@ -74,11 +85,11 @@ function mixed(a: BoundExecutable, b: BoundExecutable, weight: number): BoundExe
   };
 }
 
-/** log Σ exp(scale · values). */
-function logSumExp(values: Float32Array, scale: number): number {
+/** log Σ exp(values). */
+function logSumExp(values: Float32Array): number {
   let largest = -Infinity;
   for (const value of values) if (value > largest) largest = value;
   let sum = 0;
-  for (const value of values) sum += Math.exp(scale * (value - largest));
-  return scale * largest + Math.log(sum);
+  for (const value of values) sum += Math.exp(value - largest);
+  return largest + Math.log(sum);
 }

@@ -5,6 +5,7 @@
  */
 
 import { type Program, ProgramBuilder } from "../../graph/mod.ts";
+import { logitBlockSize } from "../generation/choose_token.ts";
 import {
   type Attend,
   type DecoderConfig,
@@ -39,8 +40,8 @@ export function cacheBytesPerToken({ layers, kvHeads, headDim }: DecoderConfig):
  * `cachedAttention`; `last` int32 [batch], index of each row's last new token in the flattened
  * [batch · time]; `inverse_temperature` float32 [1].
  *
- * Outputs: `logits` [batch, V]; `log_normalizer` [batch], log Σ exp(logits); and
- * `tempered_log_normalizer` [batch], log Σ exp(logits / temperature).
+ * Outputs: `logits` [batch, V]; `log_normalizer` [batch], log Σ exp(logits); and `block_maxima` and
+ * `block_sums` [batch, V / size], the logits summed up as `Logits` has it.
  *
  * @param capacity Tokens a row of the cache holds.
  */
@@ -68,7 +69,15 @@ export function decodeProgram(config: DecoderConfig, capacity: number, lora?: Lo
   const hidden = decoderHidden(g, config, { ids, positions, attend, lora });
   const logits = g.linear(selectRows(g, hidden, last), vocabulary(g, config, "output")); // [batch, V]
   g.output("logits", logits);
-  g.output("log_normalizer", g.logSumExp(logits));
-  g.output("tempered_log_normalizer", g.logSumExp(g.mul(logits, inverseTemperature)));
+
+  const size = logitBlockSize(config.vocabSize);
+  const blocks = g.reshape(logits, ["batch", config.vocabSize / size, size]);
+  const maxima = g.reduceMax(blocks, [2]); // [batch, V / size]
+  const most = g.reduceMax(maxima, [1], true); // [batch, 1]
+  const centred = g.sub(blocks, g.reshape(most, ["batch", 1, 1]));
+  const total = g.reduceSum(g.exp(centred), [1, 2]); // [batch]
+  g.output("block_maxima", maxima);
+  g.output("block_sums", g.reduceSum(g.exp(g.mul(centred, inverseTemperature)), [2]));
+  g.output("log_normalizer", g.add(g.log(total), g.reshape(most, ["batch"])));
   return g.build();
 }

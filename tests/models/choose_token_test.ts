@@ -1,18 +1,14 @@
 import assert from "node:assert/strict";
 import { randomStream } from "../../core/random.ts";
-import { type ChoiceOptions, chooseToken, type Logits } from "../../models/mod.ts";
+import { blockLogits, type ChoiceOptions, chooseToken, type Logits } from "../../models/mod.ts";
 import { fc } from "../_deps.ts";
 import { assertFits } from "./_chi_square.ts";
 
 const ALL: ChoiceOptions = { temperature: 1, topP: 1, topK: 0, minP: 0 };
 
-/** The normaliser as a device computes it: rounded to float32. */
+/** Logits as the decode program sums them up. */
 function logitsOf(values: ArrayLike<number>, temperature: number): Logits {
-  const own = Float32Array.from(values);
-  const most = Math.max(...own);
-  const t = temperature === 0 ? 1 : temperature;
-  const sum = own.reduce((total, value) => total + Math.exp((value - most) / t), 0);
-  return { values: own, temperedLogNormalizer: Math.fround(most / t + Math.log(sum)) };
+  return blockLogits(Float32Array.from(values), temperature);
 }
 
 /**
@@ -181,10 +177,10 @@ Deno.test("chooseToken() never draws what cannot be, also from the last sliver o
   for (const choice of [ALL, { ...ALL, topP: 0.95 }, { ...ALL, minP: 0.01 }, { ...ALL, topK: 2 }]) {
     for (const random of [0, 0.5, 0.99, 1 - 2 ** -53]) {
       const exact = logitsOf(values, 1);
-      // A device's normaliser may be too large by its rounding; the probabilities then sum to less than 1.
+      // A device's sums may be too large by their rounding; the probabilities then sum to less than 1.
       for (const error of [0, 2e-6, 1e-4]) {
-        const temperedLogNormalizer = exact.temperedLogNormalizer + error;
-        const token = chooseToken({ values, temperedLogNormalizer }, choice, random);
+        const sums = exact.sums.map((sum) => sum * (1 + error));
+        const token = chooseToken({ ...exact, sums }, choice, random);
         assert.ok(token === 0 || token === 2, `${JSON.stringify(choice)}, ${random}: ${token}`);
       }
     }
@@ -202,16 +198,37 @@ Deno.test("chooseToken() keeps the only token there is under any options", () =>
 
 Deno.test("chooseToken() refuses logits that are not finite", () => {
   for (const broken of [NaN, Infinity]) {
-    const values = Float32Array.of(1, broken, 2);
-    const temperedLogNormalizer = broken; // as log Σ exp gives
     for (const temperature of [0, 1]) {
       assert.throws(
-        () => chooseToken({ values, temperedLogNormalizer }, { ...ALL, temperature }, 0.5),
-        {
-          name: "RangeError",
-          message: `Cannot choose a token as logits must be finite: their normaliser is ${broken}`,
-        },
+        () => chooseToken(logitsOf([1, broken, 2], temperature), { ...ALL, temperature }, 0.5),
+        { name: "RangeError", message: /^Cannot choose a token as logits must be finite: / },
       );
+    }
+  }
+});
+
+Deno.test("chooseToken() finds in blocks what it finds in one", () => {
+  const random = randomStream(13, "blocks");
+  const values = new Float32Array(640).map(() => Math.fround(8 * random.next()));
+  const choices: ChoiceOptions[] = [
+    ALL,
+    { ...ALL, temperature: 0 },
+    { ...ALL, temperature: 0.7, topP: 0.9 },
+    { ...ALL, topK: 40 },
+    { ...ALL, minP: 0.2 },
+  ];
+  for (const choice of choices) {
+    const { temperature } = choice;
+    const blocks = logitsOf(values, temperature);
+    assert.equal(blocks.maxima.length, 5);
+    const whole = {
+      values,
+      maxima: Float32Array.of(Math.max(...blocks.maxima)),
+      sums: Float32Array.of(blocks.sums.reduce((a, b) => a + b)),
+    };
+    for (let draw = 0; draw < 200; draw++) {
+      const at = (draw + 0.5) / 200;
+      assert.equal(chooseToken(blocks, choice, at), chooseToken(whole, choice, at));
     }
   }
 });
