@@ -150,6 +150,9 @@ export function runRecorder(folder: RunFolder, options: RunRecorderOptions): Run
             "win_rates/chosen": statistics.chosenWinRate,
             "win_rates/rejected": statistics.rejectedWinRate ?? null,
           }),
+          ...(statistics.reward === undefined
+            ? {}
+            : { reward: statistics.reward, kl: statistics.kl ?? null }),
           ...(cyclicTriadShare === undefined ? {} : { cyclic_triad_share: cyclicTriadShare }),
           ...(cost === undefined ? {} : {
             "judge_cost/tokens": cost.tokens,

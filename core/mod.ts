@@ -6,6 +6,7 @@
  */
 
 export * from "./arithmetic.ts";
+export * from "./best_of_n.ts";
 export * from "./best_of_sampler.ts";
 export * from "./estimators.ts";
 export * from "./evaluate.ts";

@@ -4,7 +4,15 @@
  * @module
  */
 
-import { selfPlay, type SelfPlayOptions } from "../../core/self_play.ts";
+import { bestOfN } from "../../core/best_of_n.ts";
+import type { SelfPlayEvent, SelfPlayResult } from "../../core/events.ts";
+import { iterate } from "../../core/loop.ts";
+import type { Journal } from "../../core/journal.ts";
+import type { PreferenceOracle } from "../../core/oracle.ts";
+import type { GroupSource } from "../../core/sources/source.ts";
+import type { Prompt } from "../../core/policy.ts";
+import type { LossSpec } from "../../core/objectives/losses.ts";
+import { objectives, type ObjectiveSource } from "../../core/objectives/objectives.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
 import { type DecoderConfig, loraTensors } from "../../models/architectures/mod.ts";
 import type { Precision } from "../../models/generation/precision.ts";
@@ -12,14 +20,15 @@ import type { LanguageModel, LanguageModelOptions } from "../../models/language_
 import type { LocalPolicy } from "../../models/local_policy.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
 import { lmTrainer } from "../../models/training/lm_trainer.ts";
-import { divide } from "../held_out.ts";
+import { divide, type Division } from "../held_out.ts";
 import { checkEstimator, loadJudge } from "../load_judge.ts";
 import { loadBackend, loadCheckpoint, loadModel } from "../load_model.ts";
 import { checkPromptLengths } from "../load_policy.ts";
 import { tokenizerFiles } from "../load_tokenizer.ts";
-import { parseConfig, resolveValues, toConfig } from "../options/parse.ts";
-import { flagName, type SomeValues, type Values } from "../options/spec.ts";
+import { parseConfig, toConfig } from "../options/parse.ts";
+import { flagName } from "../options/spec.ts";
 import { presets, trainOptions } from "../options/tables.ts";
+import { type PairRecord, pairsDigest, readPairs } from "../pairs.ts";
 import { byteSize, peakMemory, type Progress } from "../progress.ts";
 import { closingTable, display, meanLosses } from "../run_display.ts";
 import { promptsDigest, readPrompts } from "../prompts.ts";
@@ -33,21 +42,19 @@ import {
   type RunFolder,
 } from "../run_folder.ts";
 import { runRecorder } from "../run_records.ts";
+import { type SettledTrain, settleTrain, type TrainValues } from "../settle_train.ts";
+import {
+  estimatorOf,
+  evaluationSampling,
+  needsLogits,
+  samplesToTrain,
+  scheduleOf,
+  sourceOfRun,
+} from "../train_source.ts";
 import { VERSION } from "../version.ts";
 import type { Command, CommandContext } from "./command.ts";
 
 type Options = typeof trainOptions;
-
-/** Options that always have a value, from a preset or another option where not given. */
-type Preset =
-  | "eta"
-  | "trainable"
-  | "optimizer"
-  | "learningRate"
-  | "epochs"
-  | "batch"
-  | "selection";
-type TrainValues = Values<Options> & { readonly [K in Preset]: NonNullable<Values<Options>[K]> };
 
 /** The command. */
 export const trainCommand: Command<Options> = {
@@ -56,8 +63,10 @@ export const trainCommand: Command<Options> = {
   description:
     `Each iteration answers prompts --samples times, has the judge compare the answers of a prompt
 with each other, and fits the policy to the win rates; the held-out prompts say how it went. All of it is
-kept in --out; the same command on a folder that was begun continues, and --out alone is enough for that.`,
-  epilogue: () => `${presetsHelp()}\n\n${judgeGrammarHelp}`,
+kept in --out; the same command on a folder that was begun continues, and --out alone is enough for that.
+--loss names other objectives; those that learn from a file of pairs or demonstrations take --pairs and
+need no judge.`,
+  epilogue: () => `${presetsHelp()}\n\n${objectivesHelp()}\n\n${judgeGrammarHelp}`,
   options: trainOptions,
   async prepare(context) {
     const { layers, resources, progress, signal, print } = context;
@@ -66,18 +75,21 @@ kept in --out; the same command on a folder that was begun continues, and --out 
       throw new TypeError("Cannot start as --out must be given: the folder of the run");
     }
     const folder = resources.use(await openRunFolder(out));
-    const values = resolveTrain(layers, folder);
+    const recorded = folder.config === undefined
+      ? []
+      : [parseConfig(trainOptions, folder.config, `${folder.path}/config.json`)];
+    const settled = settleTrain([...layers, ...recorded]);
+    const { values } = settled;
     const config = toConfig(trainOptions, { ...values, threads: threadsOf(values) });
     if (folder.config) {
       refuseDifferences(out, configDifferences(trainOptions, folder.config, config));
     }
     const place = { ...values, threads: threadsOf(values) };
-    const oracle = await loadJudge(values.judge, place, context);
-    const file = await readPrompts(values.prompts, { column: values.promptColumn });
-    if (file.duplicates > 0) {
-      progress.line(`${values.prompts}: ${file.duplicates} repeated prompts left out`);
-    }
-    const division = await divide(file.prompts, values.heldOut, {
+    const oracle = values.judge === undefined
+      ? undefined
+      : await loadJudge(values.judge, place, context);
+    const data = await readData(values, progress);
+    const division = await divide(data.prompts, values.heldOut, {
       column: values.promptColumn,
       seed: values.seed,
     });
@@ -87,16 +99,14 @@ kept in --out; the same command on a folder that was begun continues, and --out 
         `Cannot split the prompts over ${parts} iterations as each must have one: ${division.prompts.length}; give more, or --prompts-per-iteration repeat`,
       );
     }
-    await checkEstimator(oracle, values.judge, estimatorOf(values), {
-      prompt: division.prompts[0]!,
-      responses: [{ text: "Yes." }, { text: "No." }],
-    }, signal);
-    const recorded = folder.facts?.precision as Precision | undefined;
-    const { model, beside } = await trainableModel(values, recorded, context);
-    const all = [...division.prompts, ...division.heldOut];
-    checkPromptLengths(model, all, values.maxTokens, model.config.maxPositions);
+    const source = sourceOfRun(settled, oracle, data.records);
+    if (oracle !== undefined) await checkJudge(oracle, settled, division.prompts[0]!, signal);
+    const precision = folder.facts?.precision as Precision | undefined;
+    const { model, beside } = await trainableModel(values, precision, context);
+    const answered = [...samplesToTrain(settled) ? division.prompts : [], ...division.heldOut];
+    checkPromptLengths(model, answered, values.maxTokens, model.config.maxPositions);
     const longest = checkPromptLengths(model, division.prompts, 1, values.maxLength);
-    const warning = lengthWarning(values, longest);
+    const warning = samplesToTrain(settled) ? lengthWarning(values, longest) : undefined;
     if (warning !== undefined) progress.line(warning);
     const facts: RunFacts = {
       sppo: VERSION,
@@ -107,7 +117,8 @@ kept in --out; the same command on a folder that was begun continues, and --out 
       precision: model.precision,
       prompts: promptsDigest(division.prompts),
       held_out: promptsDigest(division.heldOut),
-      judge: oracle.id,
+      ...(oracle === undefined ? {} : { judge: oracle.id }),
+      ...(data.records.length === 0 ? {} : { pairs: pairsDigest(data.records) }),
       parts,
     };
     if (folder.facts) refuseDifferences(out, factDifferences(folder.facts, facts));
@@ -116,16 +127,11 @@ kept in --out; the same command on a folder that was begun continues, and --out 
         await folder.write("run.json", json(facts));
         await folder.write("config.json", json(config));
         const policy = await model.policy(values.seed);
-        await play({ folder, values, model, progress, print, beside }, {
-          ...recipe(values),
-          policy,
-          oracle,
-          trainer: trainerOf(model, values),
-          ...division,
-          parts,
+        const run = runOf(model, settled, {
+          ...{ policy, source, oracle, ...division, parts, signal },
           journal: folder.journal,
-          signal,
         });
+        await play({ folder, values, model, progress, print, beside }, policy, run);
       },
       kept: () => `what was finished is in ${out}; to continue: sppo train --out ${out}`,
     };
@@ -147,27 +153,32 @@ function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** Flags, configuration file, the run's record, preset, defaults. */
-function resolveTrain(
-  layers: CommandContext<Options>["layers"],
-  folder: RunFolder,
-): TrainValues {
-  const recorded: readonly SomeValues<Options>[] = folder.config === undefined
-    ? []
-    : [parseConfig(trainOptions, folder.config, `${folder.path}/config.json`)];
-  const given = [...layers, ...recorded];
-  const preset = given.find((layer) => layer.preset !== undefined)?.preset ?? "lora";
-  const values = resolveValues(trainOptions, [...given, presets[preset]]);
-  return { ...values, selection: selectionOf(values) } as TrainValues;
+/** Prompts to train on, with what the file of pairs says of them where there is one. */
+async function readData(
+  values: TrainValues,
+  progress: Progress,
+): Promise<{ readonly prompts: readonly Prompt[]; readonly records: readonly PairRecord[] }> {
+  const { pairs, prompts, promptColumn } = values;
+  if (pairs !== undefined) return await readPairs(pairs, promptColumn);
+  const file = await readPrompts(prompts!, { column: promptColumn });
+  if (file.duplicates > 0) {
+    progress.line(`${prompts}: ${file.duplicates} repeated prompts left out`);
+  }
+  return { prompts: file.prompts, records: [] };
 }
 
-/** Likelihood is raised of the best response only; a loss with targets has use for the others. */
-function selectionOf({ loss, selection }: Values<Options>): TrainValues["selection"] {
-  if (loss !== "sft") return selection ?? "best-worst";
-  if (selection === undefined || selection === "best") return "best";
-  throw new RangeError(
-    `Cannot use --selection as --loss sft must not raise the likelihood of rejected responses: ${selection}; leave it out`,
-  );
+/** Refuses a judge that does not say what the objective reads. */
+async function checkJudge(
+  oracle: PreferenceOracle,
+  settled: SettledTrain,
+  prompt: Prompt,
+  signal: AbortSignal,
+): Promise<void> {
+  const { values, source } = settled;
+  if (source !== "judge") return;
+  const estimator = needsLogits(settled) ? { estimator: "scores" as const } : estimatorOf(values);
+  const responses = [{ text: "Yes." }, { text: "No." }];
+  await checkEstimator(oracle, values.judge!, estimator, { prompt, responses }, signal);
 }
 
 function threadsOf(values: TrainValues): number {
@@ -180,6 +191,21 @@ function presetsHelp(): string {
     ...Object.entries(values).map(([key, value]) => `    ${flagName(key)} ${value}`),
   ]);
   return `Presets:\n${lines.join("\n")}`;
+}
+
+function objectivesHelp(): string {
+  const data = {
+    judge: "judged",
+    pairs: "--pairs",
+    demonstrations: "--pairs",
+    "own-against-demonstrations": "--pairs",
+  } as const satisfies Record<ObjectiveSource, string>;
+  const lines = Object.entries(objectives).map(([name, { paper, sources }]) =>
+    `  ${name.padEnd(14)}${
+      [...new Set(sources.map((each) => data[each]))].join(", ").padEnd(18)
+    }${paper}`
+  );
+  return `Objectives, and what they learn from (see docs/objectives.md):\n${lines.join("\n")}`;
 }
 
 type TextFiles = Readonly<Record<string, Uint8Array>>;
@@ -219,9 +245,13 @@ function trainableOf(
   return { kind: "lora", lora };
 }
 
-function trainerOf(model: LanguageModel, values: TrainValues): ReturnType<typeof lmTrainer> {
+function trainerOf(
+  model: LanguageModel,
+  values: TrainValues,
+  loss: LossSpec,
+): ReturnType<typeof lmTrainer> {
   return lmTrainer(model, {
-    loss: values.loss === "sft" ? { name: "sft" } : { name: "sppo", beta: 1 / values.eta },
+    loss,
     optimizer: { ...OPTIMIZERS[values.optimizer], weightDecay: values.weightDecay },
     learningRate: values.learningRate,
     schedule: values.schedule,
@@ -237,32 +267,43 @@ function trainerOf(model: LanguageModel, values: TrainValues): ReturnType<typeof
   });
 }
 
-function recipe(
-  values: TrainValues,
-): Omit<SelfPlayOptions<LocalPolicy>, "policy" | "oracle" | "trainer" | "prompts"> {
-  const { samples, temperature, topP, topK, minP, maxTokens, evalSamples } = values;
-  const sampling = { samples, temperature, topP, topK, minP, maxTokens };
-  return {
-    iterations: values.iterations,
-    sampling,
-    ...(evalSamples === undefined
-      ? {}
-      : { evaluation: { sampling: { ...sampling, samples: evalSamples } } }),
-    promptsPerIteration: values.promptsPerIteration,
-    promptsPerBatch: values.promptsPerBatch,
-    eta: values.eta,
-    ...estimatorOf(values),
-    selfTerm: values.selfTerm,
-    selection: values.selection,
-    normalizer: values.normalizer,
-    seed: values.seed,
-  };
+type Run = AsyncGenerator<SelfPlayEvent<LocalPolicy>, SelfPlayResult<LocalPolicy>>;
+
+/** What a run is made of, beside its options. */
+interface RunParts extends Division {
+  readonly policy: LocalPolicy;
+  readonly source: GroupSource<LocalPolicy>;
+  readonly oracle: PreferenceOracle | undefined;
+  readonly parts: number;
+  readonly journal: Journal;
+  readonly signal: AbortSignal;
 }
 
-function estimatorOf(
-  { estimator, preferenceTemperature }: TrainValues,
-): Pick<SelfPlayOptions<LocalPolicy>, "estimator" | "preferenceTemperature"> {
-  return { estimator, ...(preferenceTemperature === undefined ? {} : { preferenceTemperature }) };
+/** The run: iterations, or the evaluation of the best of N. */
+function runOf(
+  model: LanguageModel,
+  { values, loss }: SettledTrain,
+  { prompts, heldOut, parts, source, oracle, ...shared }: RunParts,
+): Run {
+  const evaluation = oracle === undefined || heldOut.length === 0
+    ? undefined
+    : { heldOut, oracle, sampling: evaluationSampling(values) };
+  const common = { ...shared, promptsPerBatch: values.promptsPerBatch, seed: values.seed };
+  if (loss === undefined) {
+    const best = { of: values.samples, oracle: oracle!, ...estimatorOf(values) };
+    return bestOfN({ ...common, best, evaluation: evaluation! });
+  }
+  return iterate({
+    ...common,
+    source,
+    prompts,
+    trainer: trainerOf(model, values, loss),
+    iterations: values.iterations,
+    eta: scheduleOf(values),
+    promptsPerIteration: values.promptsPerIteration,
+    parts,
+    ...(evaluation === undefined ? {} : { evaluation }),
+  });
 }
 
 interface Playing {
@@ -288,7 +329,8 @@ async function disposeOld(policies: LocalPolicy[]): Promise<void> {
 /** Plays, records and shows; then the closing table. */
 async function play(
   { folder, values, model, progress, print, beside }: Playing,
-  options: SelfPlayOptions<LocalPolicy>,
+  first: LocalPolicy,
+  run: Run,
 ): Promise<void> {
   const policyFolder = values.trainable === "all" ? "model" : "adapter";
   await using recorder = runRecorder(folder, {
@@ -297,8 +339,7 @@ async function play(
     extraFiles: beside,
   });
   const shown = display(progress);
-  const policies = [options.policy];
-  const run = selfPlay(options);
+  const policies = [first];
   let next = await run.next();
   while (!next.done) {
     shown.event(next.value);
@@ -318,7 +359,9 @@ async function play(
   const last = `iteration-${iterations.length}`;
   for (
     const [name, what] of [
-      [`${last}/${policyFolder}/`, "what was trained, after the last iteration"],
+      ...policies.length > 1
+        ? [[`${last}/${policyFolder}/`, "what was trained, after the last iteration"] as const]
+        : [],
       [`${last}/`, "its responses, preferences, pairs and evaluation"],
       ["metrics.jsonl", "every step"],
       ["config.json", "the options, for --config"],

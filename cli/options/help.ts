@@ -34,7 +34,7 @@ function placeholder(spec: OptionSpec): string {
     case "integer":
       return " N";
     case "choice":
-      return ` ${spec.choices.join("|")}`;
+      return ` ${spec.value ?? spec.choices.join("|")}`;
     case "switch":
       return "";
     default:

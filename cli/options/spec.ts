@@ -50,6 +50,8 @@ export interface NumberOption extends OptionBase {
 export interface ChoiceOption<C extends string = string> extends OptionBase {
   readonly type: "choice";
   readonly choices: readonly C[];
+  /** Stands for the choices in the help, where they are too many for a line. */
+  readonly value?: string;
   readonly default?: C;
 }
 

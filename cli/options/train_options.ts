@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type ObjectiveName, objectives } from "../../core/objectives/objectives.ts";
 import {
   backend,
   common,
@@ -15,6 +16,8 @@ import {
 } from "./shared.ts";
 import type { OptionTable, SomeValues } from "./spec.ts";
 
+const objectiveNames = Object.keys(objectives) as readonly ObjectiveName[];
+
 /** Options of `sppo train`. */
 export const trainOptions = {
   ...model,
@@ -22,10 +25,16 @@ export const trainOptions = {
   prompts: {
     type: "text",
     value: "FILE",
-    required: true,
     resume: "content",
     group: "Data",
     help: "prompts to train on: .jsonl, .json, .csv, .txt or .parquet",
+  },
+  pairs: {
+    type: "text",
+    value: "FILE",
+    resume: "content",
+    group: "Data",
+    help: "pairs (chosen, rejected) or demonstrations to train on, in place of --prompts",
   },
   ...promptColumn,
   heldOut: {
@@ -39,10 +48,9 @@ export const trainOptions = {
   judge: {
     type: "text",
     value: "JUDGE",
-    required: true,
     resume: "content",
     group: "Data",
-    help: "what compares responses: a short form (sppo help judge) or a TypeScript module",
+    help: "what compares responses: a short form (sppo help judge), a TypeScript module, or none",
   },
   out: {
     type: "text",
@@ -66,14 +74,14 @@ export const trainOptions = {
     default: 3,
     resume: "more",
     group: "Recipe",
-    help: "rounds of self-play",
+    help: "rounds of self-play (of given pairs: 1)",
   },
   samples: {
     type: "integer",
-    min: 2,
+    min: 1,
     default: 5,
     group: "Recipe",
-    help: "K, responses per prompt",
+    help: "K, responses per prompt (spin: 1, online-dpo: 2, best-of-n: N, 16)",
   },
   promptsPerIteration: {
     type: "choice",
@@ -87,6 +95,19 @@ export const trainOptions = {
     above: 0,
     group: "Recipe",
     help: "step size of the game: targets are eta (win rate - 1/2) nats; 1/beta",
+  },
+  beta: {
+    type: "number",
+    above: 0,
+    group: "Recipe",
+    help: "1/eta, as losses of pairs have it (default: the objective's, else 1/eta of the preset)",
+  },
+  etaSchedule: {
+    type: "choice",
+    choices: ["constant", "horizon", "decay"],
+    default: "constant",
+    group: "Recipe",
+    help: "eta in all of T iterations, eta/sqrt(T) in all, or eta/sqrt(t) in iteration t",
   },
   estimator: {
     type: "choice",
@@ -113,7 +134,7 @@ export const trainOptions = {
     choices: ["best-worst", "all", "best"],
     group: "Recipe",
     help:
-      "train on the best and the worst response, on all K, or on the best (default: best-worst; sft: best)",
+      "train on the best and the worst response, on all K, or on the best (default: the objective's)",
   },
   normalizer: {
     type: "choice",
@@ -124,10 +145,51 @@ export const trainOptions = {
   },
   loss: {
     type: "choice",
-    choices: ["sppo", "sft"],
+    choices: objectiveNames,
+    value: "OBJECTIVE",
     default: "sppo",
     group: "Recipe",
-    help: "squared error of the log-ratio, or token likelihood of the best response",
+    help: "what is learnt from what; listed below",
+  },
+  reference: {
+    type: "choice",
+    choices: ["previous", "start"],
+    group: "Recipe",
+    help: "policy that a loss of pairs departs from (default: previous; online-dpo: start)",
+  },
+  labelSmoothing: {
+    type: "number",
+    min: 0,
+    max: 0.499,
+    group: "Recipe",
+    help: "share of labels taken to be wrong, of dpo (default: 0) and robust (default: 0.1)",
+  },
+  margin: {
+    type: "number",
+    min: 0,
+    group: "Recipe",
+    help: "by how much simpo has the chosen response lead (default: 0.5)",
+  },
+  clip: {
+    type: "number",
+    above: 0,
+    group: "Recipe",
+    help: "where rlhf and nash-md clip the ratio of policies: 1 +- this (default: 0.2)",
+  },
+  reward: {
+    type: "choice",
+    choices: ["win-rate", "score"],
+    default: "win-rate",
+    group: "Recipe",
+    help: "rlhf's reward: the win rate, or the score of a judge with logits (a reward model)",
+  },
+  mixture: {
+    type: "number",
+    min: 0,
+    max: 1,
+    default: 0.5,
+    group: "Recipe",
+    help: "share of the start in the exponent of nash-md's opponent",
   },
   ...sampling,
   ...trainPrecision,

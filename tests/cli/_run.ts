@@ -19,6 +19,8 @@ export interface StartOptions {
   readonly cwd: string;
   /** Largest file it may write, in KiB; sets `ulimit -f`. */
   readonly maxFileKiB?: number;
+  /** Runs this module in place of the plain command. */
+  readonly main?: URL;
   /** Runs `_crashing_main.ts` with these variables in place of the plain command. */
   readonly crashing?: Readonly<Record<string, string>>;
   /** Runs the task that may reach a hub, with these variables. */
@@ -26,6 +28,7 @@ export interface StartOptions {
 }
 
 const MAIN = new URL("../../cli/main.ts", import.meta.url);
+const MANY_MAIN = new URL("_many_main.ts", import.meta.url);
 const CRASHING_MAIN = new URL("_crashing_main.ts", import.meta.url);
 const CONFIG = decodeURIComponent(new URL("../../deno.json", import.meta.url).pathname);
 
@@ -40,7 +43,9 @@ export function startSppo(args: readonly string[], options: StartOptions): Deno.
     Deno.execPath(),
     ...["run", "--quiet", "--no-prompt", "--no-code-cache", "--config", CONFIG],
     ...permissions(options.hub ? "sppo:hub" : "sppo"),
-    ...options.crashing ? ["--allow-env", "--allow-run", CRASHING_MAIN.href] : [MAIN.href],
+    ...options.crashing
+      ? ["--allow-env", "--allow-run", CRASHING_MAIN.href]
+      : [(options.main ?? MAIN).href],
     ...args,
   ];
   const [program, ...rest] = options.maxFileKiB === undefined
@@ -54,6 +59,14 @@ export function startSppo(args: readonly string[], options: StartOptions): Deno.
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+}
+
+/** Runs several commands one after the other in one process, up to the first that fails. */
+export async function sppoMany(
+  commands: readonly (readonly string[])[],
+  options: StartOptions,
+): Promise<Ended> {
+  return await ended(startSppo([JSON.stringify(commands)], { ...options, main: MANY_MAIN }));
 }
 
 /** Runs `sppo` to its end. */

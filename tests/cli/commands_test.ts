@@ -163,7 +163,7 @@ const refused: readonly [readonly string[], RegExp][] = [
   [["trian"], /^sppo: Cannot run trian as there is no such command \(did you mean train\?\)/],
   [["train", "--model", "tiny", "--out", "r"], /--prompts must be given/],
   [["train", "--model", "tiny"], /--out must be given/],
-  [[...train, "--samples", "1"], /--samples as it must be at least 2: 1/],
+  [[...train, "--samples", "1"], /--samples as at least 2 responses must be compared: 1/],
   [[...train, "--config", "none.json"], /none.json as it must exist/],
   [[...train, "--config", "p.txt"], /p.txt as it must be JSON/],
   [replaced("--model", "none"), /the model none as it must exist/],
@@ -184,7 +184,7 @@ const refused: readonly [readonly string[], RegExp][] = [
   [replaced("--out", "p.txt/r"), /p.txt\/r/],
   [
     [...train, "--loss", "sft", "--selection", "best-worst"],
-    /--selection as --loss sft must not raise the likelihood of rejected responses: best-worst/,
+    /--selection as --loss sft must have best: best-worst/,
   ],
   [
     [...train, "--lora-targets", "x_proj"],

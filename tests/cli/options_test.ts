@@ -33,7 +33,7 @@ const wrongFlags: readonly [readonly string[], ErrorConstructor, RegExp][] = [
   [["--samples", "--eta"], TypeError, /--samples as it needs a value: --eta follows/],
   [["--samples", "four"], TypeError, /--samples as it must be a whole number: "four"/],
   [["--samples", ""], TypeError, /--samples as it must be a whole number: ""/],
-  [["--samples", "1"], RangeError, /--samples as it must be at least 2: 1/],
+  [["--samples", "0"], RangeError, /--samples as it must be at least 1: 0/],
   [["--samples", "2.5"], RangeError, /--samples as it must be a whole number: 2.5/],
   [["--top-p", "1.5"], RangeError, /--top-p as it must be at most 1: 1.5/],
   [["--eta", "0"], RangeError, /--eta as it must be above 0: 0/],
@@ -125,9 +125,9 @@ Deno.test("resolveValues() puts flags before the file, the file before the prese
 });
 
 Deno.test("resolveValues() names a required option that is missing", () => {
-  assert.throws(() => resolveValues(trainOptions, [{ model: "m" }]), {
+  assert.throws(() => resolveValues(trainOptions, [{ prompts: "p" }]), {
     name: "TypeError",
-    message: /--prompts must be given/,
+    message: /--model must be given/,
   });
 });
 
@@ -152,7 +152,7 @@ Deno.test("the schema takes what parseConfig() takes, and refuses what it refuse
   const validate = new Ajv2020({ strict: false }).compile(fullSchema() as object);
   const configs: readonly [boolean, unknown][] = [
     [true, { samples: 5, top_p: 1, lora_targets: ["q_proj"], $schema: "x" }],
-    [false, { samples: 1 }],
+    [false, { samples: 0 }],
     [false, { samples: 2.5 }],
     [false, { top_p: 0 }],
     [false, { estimator: "mean" }],
