@@ -105,6 +105,10 @@ async function makeBackend(name: BackendArguments["backend"], threads: number): 
   switch (name) {
     case "onnx":
       return await (await import("../backends/onnx/mod.ts")).createOnnxBackend({ threads });
+    case "onnx-wasm": {
+      const { createOnnxWebBackend } = await import("../backends/onnx/mod.ts");
+      return await createOnnxWebBackend({ device: "wasm", threads });
+    }
     case "tfjs-webgpu":
     case "tfjs-wasm":
     case "tfjs-cpu": {

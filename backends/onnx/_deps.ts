@@ -24,3 +24,11 @@ export const ONNXRUNTIME_VERSION = "1.30.0";
 
 /** Package that brings onnxruntime's shared library. */
 export const ONNXRUNTIME_PACKAGE = `npm:onnxruntime-node@${ONNXRUNTIME_VERSION}`;
+
+/** Version of onnxruntime for the web. */
+export const ORT_WEB_VERSION = "1.30.0";
+
+/** Its package, with the part that each device needs. */
+export const ORT_WEB = {
+  wasm: `npm:onnxruntime-web@${ORT_WEB_VERSION}`,
+} as const;

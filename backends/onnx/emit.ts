@@ -70,6 +70,8 @@ export interface EmitOptions {
   readonly follows?: (parameter: ParameterPort, before: ParameterPort) => boolean;
   /** See `CompileOptions`. */
   readonly activations?: Activations;
+  /** Whether each constant is a file of its port's name; otherwise the session gets their memory. */
+  readonly constantFiles?: boolean;
 }
 
 /** A constant as the session takes it. */
@@ -128,7 +130,13 @@ function findDims(ports: readonly Port[]): Map<string, DimSource> {
  */
 export function emitProgram(
   original: Program,
-  { constants, encodingOf = () => "f32", follows = () => false, activations }: EmitOptions,
+  {
+    constants,
+    encodingOf = () => "f32",
+    follows = () => false,
+    activations,
+    constantFiles = false,
+  }: EmitOptions,
 ): EmittedModel {
   const program = simplify(decompose(original, isLowered));
   const inputs = program.inputs.map(({ name, value }) => port(`input/${name}`, name, value));
@@ -230,6 +238,7 @@ export function emitProgram(
           name: port,
           dims: shape as readonly number[],
           dataType: part?.type ?? ElementType.float,
+          ...(constantFiles ? { file: port } : {}),
         })),
       ],
       inputs: [...inputs, ...bound].map(valueInfo),

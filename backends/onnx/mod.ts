@@ -1,8 +1,10 @@
 /**
- * The native backend: programs run by onnxruntime on the CPU. It needs `--allow-ffi`, and the package
- * `onnxruntime-node` is fetched on first use.
+ * Programs run by onnxruntime: natively on the CPU, which needs `--allow-ffi`, or in WebAssembly, in Deno
+ * and in browsers. The packages are fetched on first use.
  *
  * @module
  */
 
 export { createOnnxBackend, type CreateOnnxBackendOptions } from "./native/backend.ts";
+export { createOnnxWebBackend, type CreateOnnxWebBackendOptions } from "./web/backend.ts";
+export type { OnnxWebDeviceName, OnnxWebModule } from "./web/open.ts";

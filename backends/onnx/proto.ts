@@ -28,6 +28,8 @@ export interface TensorProto {
   readonly dims: readonly number[];
   readonly dataType: ElementType;
   readonly rawData?: Uint8Array;
+  /** File that holds the values, where each constant has one of its own. */
+  readonly file?: string;
 }
 
 /** Value of a node's attribute. Numbers are integers; floats are wrapped. */
@@ -166,14 +168,16 @@ const EXTERNAL = 1;
 /** Name of the file that holds tensors without `rawData`; see `session.ts`. */
 export const EXTERNAL_FILE = "null";
 
-function tensorMessage({ name, dims, dataType, rawData }: TensorProto): Record<string, unknown> {
+function tensorMessage(
+  { name, dims, dataType, rawData, file }: TensorProto,
+): Record<string, unknown> {
   return {
     name,
     dims: dims.map(BigInt),
     dataType,
     ...(rawData ? { rawData } : {
       dataLocation: EXTERNAL,
-      externalData: [{ key: "location", value: EXTERNAL_FILE }],
+      externalData: [{ key: "location", value: file ?? EXTERNAL_FILE }],
     }),
   };
 }

@@ -49,6 +49,7 @@ export const model = {
 /** Names of the backends. */
 export const BACKENDS = [
   "onnx",
+  "onnx-wasm",
   "tfjs-webgpu",
   "tfjs-wasm",
   "tfjs-cpu",

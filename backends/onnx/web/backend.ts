@@ -1,0 +1,44 @@
+/**
+ * Backends over onnxruntime-web.
+ *
+ * @module
+ */
+
+import type { Backend } from "../../../graph/backend.ts";
+import { deviceBackend } from "../../../graph/device_backend.ts";
+import { type OnnxWebDeviceName, type OnnxWebModule, openOrt } from "./open.ts";
+import { wasmDevice } from "./wasm_device.ts";
+
+/** Options of {@linkcode createOnnxWebBackend}. */
+export interface CreateOnnxWebBackendOptions {
+  /** Where to compute. */
+  readonly device: OnnxWebDeviceName;
+  /** The package, where it does not come from the package registry: in a browser. */
+  readonly module?: OnnxWebModule;
+  /**
+   * Threads of the WASM device. Default: the number of logical processors; in a page, 1 unless it is
+   * cross-origin isolated.
+   */
+  readonly threads?: number;
+}
+
+/** A page without isolation has no memory that threads could share. */
+function mostThreads(): number {
+  const { crossOriginIsolated } = globalThis as { readonly crossOriginIsolated?: boolean };
+  return crossOriginIsolated === false ? 1 : navigator.hardwareConcurrency;
+}
+
+/**
+ * Starts onnxruntime-web.
+ *
+ * @throws {Error} When the package cannot be fetched, or the machine lacks what the device needs.
+ * @throws {RangeError} When `threads` is no number of threads, or more than one where pages have one.
+ */
+export async function createOnnxWebBackend(
+  { device, module, threads = mostThreads() }: CreateOnnxWebBackendOptions,
+): Promise<Backend> {
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new RangeError(`Cannot start onnxruntime-web as threads must be 1 or more: ${threads}`);
+  }
+  return deviceBackend(wasmDevice(await openOrt(device, { module, threads }), threads));
+}

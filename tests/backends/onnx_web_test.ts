@@ -1,0 +1,10 @@
+import { createOnnxWebBackend } from "../../backends/onnx/mod.ts";
+import { conformance } from "./conformance.ts";
+
+/** As for the native backend; WASM has short polynomials of its own. */
+const TOLERANCE = 2e-5;
+
+conformance(() => createOnnxWebBackend({ device: "wasm", threads: 2 }), {
+  name: "onnx-wasm",
+  tolerance: TOLERANCE,
+});
