@@ -8,6 +8,7 @@ const ARGS = [
   ...["train", "--model", "tiny", "--prompts", "prompts.jsonl", "--held-out", "2"],
   ...["--judge", "characters:6-9", "--iterations", "2", "--samples", "3", "--max-tokens", "10"],
   ...["--batch", "2", "--checkpoint-every", "1", "--learning-rate", "0.01", "--threads", "1"],
+  ...["--eta", "20", "--epochs", "1"],
 ];
 
 async function prepare(cwd: string): Promise<void> {
