@@ -186,40 +186,50 @@ export async function* generate(
     return response === undefined;
   };
 
+  /** Prefills prompts, given by their indices, and starts their samples. */
+  const admit = async (group: readonly number[]): Promise<void> => {
+    signal?.throwIfAborted();
+    const rows = group.map((index) => prompts[index]!);
+    const result = await runDecoder(
+      decoder.prefill,
+      rows.map(({ ids }) => ids),
+      rows.map(() => 0),
+      temperature,
+      signal,
+    );
+    const size = vocabSize(result.logits, group.length);
+    const copies: RowCopy[] = [];
+    rows.forEach(({ prompt, ids }, from) => {
+      for (let sample = 0; sample < samples; sample++) {
+        const row: Row = {
+          prompt: group[from]!,
+          sample,
+          random: randomStream(seed, prompt.id, sample),
+          tokens: [],
+          stopped: stop.length > 0 ? stopWatch(stop, decode) : () => undefined,
+          past: ids.length,
+          logProb: 0,
+        };
+        if (!advance(row, result, from, size)) continue;
+        copies.push({ from, to: active.length });
+        active.push(row);
+      }
+    });
+    if (copies.length > 0) await decoder.admit(copies);
+  };
+
   while (yielded < prompts.length) {
-    // Admit as many waiting prompts as have room for all their samples.
-    while (admitted < prompts.length && slots - active.length >= samples) {
-      const room = Math.floor((slots - active.length) / samples);
-      const group = prompts.slice(admitted, admitted + Math.min(room, prefillRows));
-      signal?.throwIfAborted();
-      const result = await runDecoder(
-        decoder.prefill,
-        group.map(({ ids }) => ids),
-        group.map(() => 0),
-        temperature,
-        signal,
-      );
-      const size = vocabSize(result.logits, group.length);
-      const copies: { from: number; to: number }[] = [];
-      group.forEach(({ prompt, ids }, index) => {
-        for (let sample = 0; sample < samples; sample++) {
-          const row: Row = {
-            prompt: admitted + index,
-            sample,
-            random: randomStream(seed, prompt.id, sample),
-            tokens: [],
-            stopped: stop.length > 0 ? stopWatch(stop, decode) : () => undefined,
-            past: ids.length,
-            logProb: 0,
-          };
-          if (!advance(row, result, index, size)) continue;
-          copies.push({ from: index, to: active.length });
-          active.push(row);
-        }
-      });
-      admitted += group.length;
-      if (copies.length > 0) await decoder.admit(copies);
+    // Admit as many waiting prompts as have room for all their samples, those of like length together.
+    const room = Math.min(
+      Math.floor((slots - active.length) / samples),
+      prompts.length - admitted,
+    );
+    const byLength = Array.from({ length: room }, (_, index) => admitted + index)
+      .sort((a, b) => prompts[a]!.ids.length - prompts[b]!.ids.length);
+    for (let first = 0; first < room; first += prefillRows) {
+      await admit(byLength.slice(first, first + prefillRows));
     }
+    admitted += room;
 
     if (active.length > 0) {
       signal?.throwIfAborted();

@@ -150,6 +150,30 @@ Deno.test("generate() prefills each prompt once for all its samples and fills it
     assert.ok(steps.length < inTurns, `${steps.length} steps, ${inTurns} without refilling`);
   }));
 
+Deno.test("generate() prefills prompts of like length together", () =>
+  withBackend(async (backend) => {
+    const { model } = await load(backend, { slots: 16 });
+    const decoder = await model.decoder(undefined, 40, 1);
+    const shapes: (readonly number[])[] = [];
+    const prefill: BoundExecutable = {
+      run(inputs, options) {
+        shapes.push(inputs.ids!.shape);
+        return decoder.prefill.run(inputs, options);
+      },
+      dispose: () => decoder.prefill.dispose(),
+    };
+    const prompts = Array.from(
+      { length: 16 },
+      (_, index) => promptOf(`p${index}`, Array(index % 2 === 0 ? 9 : 2).fill(5 + index)),
+    );
+    const options = { ...SAMPLING, samples: 1 };
+    const sampled = await collect(
+      generate({ ...decoder, prefill }, tokenized(model, prompts), options),
+    );
+    assert.deepEqual(shapes, [[8, 2], [8, 9]]);
+    assert.deepEqual(sampled.map(({ prompt }) => prompt.id), prompts.map(({ id }) => id));
+  }));
+
 Deno.test("sample() yields every prompt once, in order, before those behind it are done", () =>
   withBackend(async (backend) => {
     const { model } = await load(backend, { slots: 3 });
