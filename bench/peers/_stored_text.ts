@@ -32,6 +32,16 @@ async function stored(): Promise<Stored["pairs"]> {
   return (JSON.parse(await Deno.readTextFile(path)) as Stored).pairs;
 }
 
+/** The prompts with their answers. */
+export async function storedAnswers(): Promise<
+  { readonly promptIds: readonly number[]; readonly responseIds: readonly number[] }[]
+> {
+  return (await stored()).map(({ prompt_token_ids, token_ids }) => ({
+    promptIds: prompt_token_ids,
+    responseIds: token_ids,
+  }));
+}
+
 /** Prompts of 39 to 55 tokens. */
 export async function storedPrompts(): Promise<(readonly number[])[]> {
   return (await stored()).map(({ prompt_token_ids }) => prompt_token_ids);

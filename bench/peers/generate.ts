@@ -18,9 +18,10 @@
 import { createOnnxBackend } from "../../backends/onnx/mod.ts";
 import { openCheckpointFiles } from "../../cli/file_source.ts";
 import { peakMemory } from "../../cli/progress.ts";
-import { type Decoder, generate, LanguageModel, openCheckpoint } from "../../models/mod.ts";
+import { type Decoder, LanguageModel, openCheckpoint } from "../../models/mod.ts";
 import { type Contender, interleave } from "./_interleave.ts";
 import { peerOptions, runComparison, say, wholeNumber } from "./_options.ts";
+import { assertSame, ourRun, SAMPLING, total } from "./_our_generation.ts";
 import { startPeer } from "./_peer.ts";
 import { comparison, measurement, thisMachine, writeReport } from "./_report.ts";
 import { storedPrompts } from "./_stored_text.ts";
@@ -29,39 +30,11 @@ const BATCHES = [5, 20] as const;
 /** Prompts of the runs with `SAMPLES` samples each. */
 const SHARED = [1, 4] as const;
 const SAMPLES = 5;
-const SAMPLING = { temperature: 0.7, topP: 0.9 };
 
 async function readPrompts(path: string | undefined): Promise<readonly (readonly number[])[]> {
   return path === undefined
     ? await storedPrompts()
     : JSON.parse(await Deno.readTextFile(path)) as number[][];
-}
-
-/** @throws {RangeError} When two counts differ. */
-function assertSame(what: string, found: unknown, expected: number): void {
-  if (found !== expected) {
-    throw new RangeError(
-      `Cannot compare as there must be ${expected} ${what} on both sides: ${found}`,
-    );
-  }
-}
-
-const total = (prompts: readonly (readonly number[])[]) =>
-  prompts.reduce((sum, ids) => sum + ids.length, 0);
-
-/** One run of ours. */
-async function ourRun(
-  decoder: Decoder,
-  prompts: readonly (readonly number[])[],
-  options: { readonly samples: number; readonly maxTokens: number; readonly seed: number },
-): Promise<{ seconds: number; tokens: number }> {
-  const started = performance.now();
-  const tokenized = prompts.map((ids, index) => ({ prompt: { id: `${index}`, content: "" }, ids }));
-  let tokens = 0;
-  for await (const { responses } of generate(decoder, tokenized, { ...SAMPLING, ...options })) {
-    for (const { tokenIds } of responses) tokens += tokenIds!.length;
-  }
-  return { seconds: (performance.now() - started) / 1000, tokens };
 }
 
 await runComparison(async () => {
