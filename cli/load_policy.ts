@@ -62,7 +62,7 @@ export async function loadPolicy(
 }
 
 /** Reads a PEFT adapter for a model. */
-async function openAdapter(path: string, config: DecoderConfig): Promise<LoadedAdapter> {
+export async function openAdapter(path: string, config: DecoderConfig): Promise<LoadedAdapter> {
   try {
     using open = await openCheckpointFiles(path);
     return await loadAdapter(open.files, config);

@@ -55,7 +55,7 @@ export async function withTokenizerBeside(opened: LoadedCheckpoint): Promise<Loa
 }
 
 /** The one tokenizer of llama2.c among files. */
-function llama2cTokenizerIn(files: CheckpointFiles): ByteSource | undefined {
+export function llama2cTokenizerIn(files: CheckpointFiles): ByteSource | undefined {
   const found = Object.entries(files).filter(([name]) => LLAMA2C_TOKENIZER.test(name));
   return found.length === 1 ? found[0]![1] : undefined;
 }
@@ -102,12 +102,14 @@ const TOKENIZER_FILES = [
 ];
 
 /**
- * The files that belong beside trained weights, read.
+ * The files that belong beside written weights, read.
  *
+ * @param doing What is done with them, for messages.
  * @throws {Error} When the tokenizer is in no file of its own.
  */
 export async function tokenizerFiles(
   { checkpoint, files }: LoadedCheckpoint,
+  doing: string,
 ): Promise<Record<string, Uint8Array>> {
   const read = (file: ByteSource) => file.read(0, file.size);
   const found: Record<string, Uint8Array> = {};
@@ -140,6 +142,6 @@ export async function tokenizerFiles(
     };
   }
   throw new Error(
-    `Cannot train all weights as the tokenizer's file must stand beside them in the end: ${checkpoint.format} has none; give --tokenizer tokenizer.json`,
+    `Cannot ${doing} as the tokenizer's file must stand beside the weights in the end: ${checkpoint.format} has none; give --tokenizer tokenizer.json`,
   );
 }

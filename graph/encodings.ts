@@ -125,8 +125,14 @@ export function decode(encoding: Encoding, bytes: Uint8Array, out: Float32Array)
   encodings[encoding].decode(bytes, out);
 }
 
+/** Encodings that float32 values can be put into. */
+export type FloatEncoding = "f32" | "f16" | "bf16" | "q8_0";
+
 /**
- * Encodes float32 values, rounding to nearest, ties to even.
+ * Encodes float32 values: to `f16` and `bf16` rounding to nearest, ties to even, to `q8_0` as ggml
+ * does.
+ *
+ * @param values A whole number of blocks.
  *
  * @example
  * ```ts
@@ -136,7 +142,7 @@ export function decode(encoding: Encoding, bytes: Uint8Array, out: Float32Array)
  * assert.deepEqual([...encodeFloats("f16", Float32Array.of(1, -2))], [0x00, 0x3c, 0x00, 0xc0]);
  * ```
  */
-export function encodeFloats(encoding: "f32" | "f16" | "bf16", values: Float32Array): Uint8Array {
+export function encodeFloats(encoding: FloatEncoding, values: Float32Array): Uint8Array {
   switch (encoding) {
     case "f32": {
       const bytes = new Uint8Array(values.length * 4);
@@ -159,9 +165,11 @@ export function encodeFloats(encoding: "f32" | "f16" | "bf16", values: Float32Ar
       }
       return bytes;
     }
+    case "q8_0":
+      return encodeQ8_0(values);
     default:
       throw new TypeError(
-        `Cannot encode floats as the encoding must be f32, f16 or bf16: ${encoding satisfies never}`,
+        `Cannot encode floats as the encoding must be f32, f16, bf16 or q8_0: ${encoding satisfies never}`,
       );
   }
 }
@@ -175,6 +183,30 @@ function float32ToBfloat16(value: number): number {
   const bits = bitScratch[0]!;
   if (value !== value) return (bits >>> 16) | 0x40; // stays a NaN when cut
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+/**
+ * d = max |x| / 127 and q = x / d, rounded away from zero at ties, all in float32; d is stored as
+ * float16. Source: `quantize_row_q8_0_ref` in ggml's `ggml-quants.c`.
+ */
+function encodeQ8_0(values: Float32Array): Uint8Array {
+  const { fround, abs, floor } = Math;
+  const bytes = new Uint8Array(encodedByteLength("q8_0", values.length));
+  for (let i = 0, at = 0; i < values.length; i += 32, at += 34) {
+    let most = 0;
+    for (let j = i; j < i + 32; j++) most = Math.max(most, abs(values[j]!));
+    const d = fround(most / 127);
+    const inverse = d === 0 ? 0 : fround(1 / d);
+    const bits = float32ToFloat16(d);
+    bytes[at] = bits & 0xff;
+    bytes[at + 1] = bits >> 8;
+    for (let j = 0; j < 32; j++) {
+      const x = fround(values[i + j]! * inverse);
+      const q = floor(abs(x) + 0.5);
+      bytes[at + 2 + j] = x < 0 ? -q : q;
+    }
+  }
+  return bytes;
 }
 
 function decodeF32(bytes: Uint8Array, out: Float32Array): void {

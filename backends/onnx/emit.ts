@@ -238,7 +238,7 @@ export function emitProgram(
           name: port,
           dims: shape as readonly number[],
           dataType: part?.type ?? ElementType.float,
-          ...(constantFiles ? { file: port } : {}),
+          ...(constantFiles ? { external: { location: port } } : {}),
         })),
       ],
       inputs: [...inputs, ...bound].map(valueInfo),

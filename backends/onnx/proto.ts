@@ -22,14 +22,21 @@ export const ElementType = { float: 1, uint8: 2, int32: 6, int64: 7, bool: 9, ui
 /** Number of an element type. */
 export type ElementType = typeof ElementType[keyof typeof ElementType];
 
-/** A literal tensor. Without `rawData` its values are given to the session as an initializer. */
+/**
+ * A literal tensor. Without `rawData` its values are `external`, or else given to the session as an
+ * initializer.
+ */
 export interface TensorProto {
   readonly name: string;
   readonly dims: readonly number[];
   readonly dataType: ElementType;
   readonly rawData?: Uint8Array;
-  /** File that holds the values, where each constant has one of its own. */
-  readonly file?: string;
+  /** A file beside the model, or a stretch of one. */
+  readonly external?: {
+    readonly location: string;
+    readonly offset?: number;
+    readonly length?: number;
+  };
 }
 
 /** Value of a node's attribute. Numbers are integers; floats are wrapped. */
@@ -169,7 +176,7 @@ const EXTERNAL = 1;
 export const EXTERNAL_FILE = "null";
 
 function tensorMessage(
-  { name, dims, dataType, rawData, file }: TensorProto,
+  { name, dims, dataType, rawData, external }: TensorProto,
 ): Record<string, unknown> {
   return {
     name,
@@ -177,7 +184,8 @@ function tensorMessage(
     dataType,
     ...(rawData ? { rawData } : {
       dataLocation: EXTERNAL,
-      externalData: [{ key: "location", value: file ?? EXTERNAL_FILE }],
+      externalData: Object.entries(external ?? { location: EXTERNAL_FILE })
+        .map(([key, value]) => ({ key, value: `${value}` })),
     }),
   };
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Command } from "./command.ts";
+import { exportCommand } from "./export.ts";
 import { gameCommand } from "./game.ts";
 import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
@@ -21,5 +22,6 @@ export const commands: readonly Command[] = [
   judgeCommand,
   judgeTrainCommand,
   gameCommand,
+  exportCommand,
   infoCommand,
 ];

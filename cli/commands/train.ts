@@ -217,7 +217,9 @@ async function trainableModel(
 ): Promise<{ model: LanguageModel; beside: TextFiles }> {
   const loaded = await loadCheckpoint(values, context);
   const trainable = trainableOf(values, loaded.checkpoint.config);
-  const beside = values.trainable === "all" ? await tokenizerFiles(loaded) : {};
+  const beside = values.trainable === "all"
+    ? await tokenizerFiles(loaded, "train all weights")
+    : {};
   const backend = await loadBackend({ ...values, threads: threadsOf(values) }, context.resources);
   // A run that goes on samples as it began, whatever the machine would measure now.
   const precision = values.precision === "auto" && recorded ? recorded : values.precision;

@@ -188,6 +188,33 @@ export const gameOptions = {
   ...common,
 } as const satisfies OptionTable;
 
+/** Options of `sppo export`. */
+export const exportOptions = {
+  ...model,
+  ...adapter,
+  format: {
+    type: "choice",
+    choices: ["safetensors", "gguf", "onnx", "peft"],
+    required: true,
+    group: "Output",
+    help: "what is written",
+  },
+  dtype: {
+    type: "choice",
+    choices: ["f32", "f16", "bf16", "q8_0"],
+    group: "Output",
+    help: "how weights are stored (default: f32; f16 in gguf, which takes q8_0 too)",
+  },
+  out: {
+    type: "text",
+    value: "PATH",
+    required: true,
+    group: "Output",
+    help: "folder to make, or the .gguf file",
+  },
+  ...common,
+} as const satisfies OptionTable;
+
 /** Options of `sppo info`. */
 export const infoOptions = { ...model, ...common } as const satisfies OptionTable;
 
@@ -199,6 +226,7 @@ export const tables = {
   judge: judgeOptions,
   "judge train": judgeTrainOptions,
   game: gameOptions,
+  export: exportOptions,
   info: infoOptions,
 } as const;
 

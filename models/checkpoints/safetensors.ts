@@ -226,8 +226,36 @@ export interface WriteSafetensorsOptions {
 }
 
 /**
- * Writes tensors in order of their names, the header padded so that the data starts at a multiple
- * of 8.
+ * The beginning of a file of tensors in order of their names, padded so that the data starts at a
+ * multiple of 8.
+ *
+ * @returns The bytes before the data, and the names in the data's order.
+ */
+export function safetensorsHeader(
+  tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+  options: WriteSafetensorsOptions = {},
+): { readonly header: Uint8Array; readonly order: readonly string[] } {
+  const { encoding = "f32", metadata = { format: "pt" } } = options;
+  const elementBytes = encoding === "f32" ? 4 : 2;
+  const entries: [string, unknown][] = [["__metadata__", metadata]];
+  const order = [...tensors.keys()].sort();
+  let end = 0;
+  for (const name of order) {
+    const { shape } = tensors.get(name)!;
+    const start = end;
+    end += elementCount(shape) * elementBytes;
+    entries.push([name, { dtype: encoding.toUpperCase(), shape, data_offsets: [start, end] }]);
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
+  const headerLength = Math.ceil(json.length / 8) * 8;
+  const header = new Uint8Array(8 + headerLength).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(headerLength), true);
+  header.set(json, 8);
+  return { header, order };
+}
+
+/**
+ * Writes tensors in order of their names.
  *
  * @throws {RangeError} If a tensor's data does not match its shape.
  */
@@ -235,12 +263,10 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, FloatTensor>,
   options: WriteSafetensorsOptions = {},
 ): Uint8Array {
-  const { encoding = "f32", metadata = { format: "pt" } } = options;
+  const { encoding = "f32" } = options;
   const elementBytes = encoding === "f32" ? 4 : 2;
-  const header: [string, unknown][] = [["__metadata__", metadata]];
-  const sorted = [...tensors].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  let end = 0;
-  for (const [name, { shape, data }] of sorted) {
+  let dataBytes = 0;
+  for (const [name, { shape, data }] of tensors) {
     if (elementCount(shape) !== data.length) {
       throw new RangeError(
         `Cannot write ${name} as shape [${shape}] must have ${
@@ -248,18 +274,14 @@ export function writeSafetensors(
         } elements: ${data.length}`,
       );
     }
-    const start = end;
-    end += data.length * elementBytes;
-    header.push([name, { dtype: encoding.toUpperCase(), shape, data_offsets: [start, end] }]);
+    dataBytes += data.length * elementBytes;
   }
-  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
-  const headerLength = Math.ceil(json.length / 8) * 8;
-  const file = new Uint8Array(8 + headerLength + end);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerLength), true);
-  file.set(json, 8);
-  file.fill(0x20, 8 + json.length, 8 + headerLength);
-  let offset = 8 + headerLength;
-  for (const [, { data }] of sorted) {
+  const { header, order } = safetensorsHeader(tensors, options);
+  const file = new Uint8Array(header.length + dataBytes);
+  file.set(header);
+  let offset = header.length;
+  for (const name of order) {
+    const { data } = tensors.get(name)!;
     file.set(encodeFloats(encoding, data), offset);
     offset += data.length * elementBytes;
   }

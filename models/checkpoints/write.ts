@@ -22,7 +22,12 @@ export interface WriteCheckpointOptions {
   readonly extraFiles?: Readonly<Record<string, Uint8Array>>;
 }
 
-const DTYPE_NAMES = { f32: "float32", f16: "float16", bf16: "bfloat16" };
+/** What `config.json` calls the element types. */
+export const DTYPE_NAMES = {
+  f32: "float32",
+  f16: "float16",
+  bf16: "bfloat16",
+} as const;
 
 /**
  * The files `config.json` and `model.safetensors` of a model, which transformers and

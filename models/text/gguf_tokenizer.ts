@@ -24,7 +24,7 @@ import { PIECE, sentencePieceTokenizer } from "./sentencepiece.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** How one family's tokenizer cuts text into words. */
-interface PreRule {
+export interface PreRule {
   /** Patterns applied one after another. */
   readonly split: readonly string[];
   /** A word that is a token is taken whole, whatever the merges say. */
@@ -72,7 +72,7 @@ const TEKKEN: PreRule = {
 };
 
 /** By the names that llama.cpp's converter gives them. */
-const PRE_RULES: ReadonlyMap<string, PreRule> = new Map([
+export const PRE_RULES: ReadonlyMap<string, PreRule> = new Map([
   ["default", GPT2],
   ["gpt-2", GPT2],
   ["smollm", { ...GPT2, split: ["\\p{N}", GPT2_SPLIT] }],

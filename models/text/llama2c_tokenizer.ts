@@ -7,7 +7,7 @@
  */
 
 import type { ByteSource, ReadOptions } from "../checkpoints/byte_source.ts";
-import { PIECE, sentencePieceTokenizer } from "./sentencepiece.ts";
+import { PIECE, type SentencePieceModel, sentencePieceTokenizer } from "./sentencepiece.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 const MAX_BYTES = 64 << 20;
@@ -25,6 +25,15 @@ export async function llama2cTokenizer(
   vocabSize: number,
   options: ReadOptions = {},
 ): Promise<Tokenizer> {
+  return sentencePieceTokenizer(await readLlama2cTokenizer(file, vocabSize, options));
+}
+
+/** What {@linkcode llama2cTokenizer} reads, as data. */
+export async function readLlama2cTokenizer(
+  file: ByteSource,
+  vocabSize: number,
+  options: ReadOptions = {},
+): Promise<SentencePieceModel> {
   const fail = (rule: string, found: unknown): never => {
     throw new SyntaxError(`Cannot read ${file.name} as ${rule}: ${found}`);
   };
@@ -73,7 +82,7 @@ export async function llama2cTokenizer(
   if (pieces.length !== vocabSize) {
     fail(`it must hold the model's ${vocabSize} pieces`, pieces.length);
   }
-  return sentencePieceTokenizer({
+  return {
     pieces,
     scores,
     kinds,
@@ -84,5 +93,5 @@ export async function llama2cTokenizer(
     eosId: 2,
     addBos: true,
     addEos: false,
-  });
+  };
 }

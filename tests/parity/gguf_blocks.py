@@ -1,7 +1,7 @@
 """Random blocks of every GGUF encoding and what the `gguf` package makes of them.
 
 Makes data/gguf_blocks.json: of each encoding the bytes of some blocks (base64) and their elements as
-float32 (base64, little-endian).
+float32 (base64, little-endian); and some floats with the Q8_0 blocks that the package makes of them.
 
 Command:  python tests/parity/gguf_blocks.py
 
@@ -65,6 +65,14 @@ def main():
             "bytes": base64.b64encode(rows.tobytes()).decode(),
             "values": base64.b64encode(values.tobytes()).decode(),
         }
+    floats = np.concatenate([rng.normal(0, 1, (4, 32)), rng.normal(0, 1e-6, (1, 32)), np.zeros((1, 32))]).astype("<f4")
+    floats[3] = np.round(floats[3] * 127) / 254  # halves between two codes
+    floats[3, 0] = 0.5
+    quantized = gguf.quantize(floats, gguf.GGMLQuantizationType.Q8_0)
+    out["q8_0_of_floats"] = {
+        "values": base64.b64encode(floats.tobytes()).decode(),
+        "bytes": base64.b64encode(quantized.tobytes()).decode(),
+    }
     write_json(DATA / "gguf_blocks.json", out)
 
 
