@@ -71,6 +71,17 @@ export function transposed(source: TensorSource): TensorSource {
       `Cannot transpose ${source.name} as it must be a matrix of single elements: ${source.encoding} [${source.shape}]`,
     );
   }
+  const transpose = (bytes: Uint8Array): Uint8Array => {
+    const View = size === 4 ? Uint32Array : Uint16Array;
+    const from = new View(bytes.slice().buffer);
+    const to = new View(from.length);
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        to[column * rows + row] = from[row * columns + column]!;
+      }
+    }
+    return new Uint8Array(to.buffer);
+  };
   let whole: Promise<Uint8Array> | undefined;
   return {
     name: source.name,
@@ -79,22 +90,14 @@ export function transposed(source: TensorSource): TensorSource {
     byteLength: source.byteLength,
     async read(start, end, options) {
       checkByteRange(source.name, source.byteLength, start, end);
-      whole ??= source.read(0, source.byteLength, options);
-      let stored: Uint8Array;
+      whole ??= source.read(0, source.byteLength, options).then(transpose);
+      let bytes: Uint8Array | undefined;
       try {
-        stored = await whole;
-      } catch (error) {
-        whole = undefined;
-        throw error;
+        bytes = await whole;
+      } finally {
+        if (!bytes || end === source.byteLength) whole = undefined;
       }
-      if (end === source.byteLength) whole = undefined;
-      const out = new Uint8Array(end - start);
-      for (let at = start; at < end; at++) {
-        const element = Math.floor(at / size);
-        const from = (element % rows) * columns + Math.floor(element / rows);
-        out[at - start] = stored[from * size + at % size]!;
-      }
-      return out;
+      return bytes.slice(start, end);
     },
   };
 }

@@ -6,7 +6,7 @@ import {
   configToHuggingFace,
 } from "../../models/checkpoints/huggingface_config.ts";
 import { openCheckpoint } from "../../models/checkpoints/open.ts";
-import { halfSplitRows } from "../../models/checkpoints/tensor_order.ts";
+import { halfSplitRows, shifted, transposed } from "../../models/checkpoints/tensor_order.ts";
 import { openSafetensors, writeSafetensors } from "../../models/checkpoints/safetensors.ts";
 import { writeCheckpoint } from "../../models/checkpoints/write.ts";
 import { fromFloat32 } from "../../graph/tensor_source.ts";
@@ -105,6 +105,36 @@ Deno.test("halfSplitRows() gives any byte range of the reordered rows", async ()
       assert.deepEqual(await source.read(start, end), whole.subarray(start, end));
     }
   }
+});
+
+Deno.test("transposed() and shifted() give any byte range, and read again after a failure", async () => {
+  const data = Float32Array.from({ length: 6 }, (_, i) => i / 4);
+  const stored = fromFloat32("w", [2, 3], data);
+  let broken = true;
+  const source = {
+    ...stored,
+    read: (start: number, end: number) =>
+      broken ? Promise.reject(new Error("gone")) : stored.read(start, end),
+  };
+  const cases = [
+    [transposed(source), [3, 2], [0, 0.75, 0.25, 1, 0.5, 1.25]],
+    [shifted(source, -1), [2, 3], [-1, -0.75, -0.5, -0.25, 0, 0.25]],
+  ] as const;
+  for (const [tensor, shape, values] of cases) {
+    broken = true;
+    await assert.rejects(tensor.read(0, 4), /^Error: gone$/);
+    broken = false;
+    assert.deepEqual(tensor.shape, shape);
+    const whole = new Uint8Array(Float32Array.from(values).buffer);
+    for (let start = 0; start <= whole.length; start += 3) {
+      for (let end = start; end <= whole.length; end += 3) {
+        assert.deepEqual(await tensor.read(start, end), whole.subarray(start, end));
+      }
+    }
+  }
+  const packed = { ...stored, encoding: "q8_0" } as const;
+  assert.throws(() => transposed(packed), /^RangeError: Cannot transpose w as it must be a matrix/);
+  assert.throws(() => shifted(packed, 1), /^RangeError: Cannot read w as a norm's weight must be/);
 });
 
 Deno.test("openSafetensors() refuses headers that contradict the file", async () => {
