@@ -7,6 +7,7 @@ import { ProgramBuilder } from "../../graph/builder.ts";
 import { decompose } from "../../graph/decompose.ts";
 import { interpret } from "../../graph/interpret.ts";
 import type { Program } from "../../graph/program.ts";
+import { createReferenceBackend } from "../../graph/reference_backend.ts";
 import { fromFloat32 } from "../../graph/tensor_source.ts";
 
 /** float32 sums of a few dozen terms of size 1. */
@@ -160,13 +161,13 @@ testWith("run() keeps rows outside the run when the first axis is named", async 
 });
 
 /** Cached attention whose undefined rows and cells are 0, so that two lowerings can be compared. */
-function cachedProgram(window?: number): Program {
+function cachedProgram(window?: number, size = 8): Program {
   const g = new ProgramBuilder("cached");
-  const query = g.input("query", "float32", ["batch", "time", 4, 8]);
-  const key = g.input("key", "float32", ["batch", "time", 2, 8]);
-  const value = g.input("value", "float32", ["batch", "time", 2, 8]);
-  const keys = g.parameter("cache", "keys", ["batch", 2, 6, 8]);
-  const values = g.parameter("cache", "values", ["batch", 2, 6, 8]);
+  const query = g.input("query", "float32", ["batch", "time", 4, size]);
+  const key = g.input("key", "float32", ["batch", "time", 2, size]);
+  const value = g.input("value", "float32", ["batch", "time", 2, size]);
+  const keys = g.parameter("cache", "keys", ["batch", 2, 6, size]);
+  const values = g.parameter("cache", "values", ["batch", 2, 6, size]);
   const past = g.input("past", "int32", ["batch"]);
   const count = g.input("count", "int32", ["batch"]);
   const result = g.cachedAttention(
@@ -224,6 +225,31 @@ for (const window of [undefined, 2]) {
     },
   );
 }
+
+testWith("cachedAttention() takes heads that are no multiple of 8 elements", async (backend) => {
+  const size = 6; // GroupQueryAttention refuses it
+  const program = cachedProgram(3, size);
+  const reference = createReferenceBackend();
+  const tensors = ["keys", "values"].map((name) => ({ name, shape: [2, 2, 6, size] }));
+  const bound = await Promise.all(
+    [backend, reference].map(async (one) =>
+      (await one.compile(program)).bind({ cache: await one.createStore(tensors) })
+    ),
+  );
+  const step = async (time: number, past: number[], count: number[], seed: number) => {
+    const inputs = {
+      query: noise(seed, [2, time, 4, size]),
+      key: noise(seed + 1, [2, time, 2, size]),
+      value: noise(seed + 2, [2, time, 2, size]),
+      past: i32(...past),
+      count: i32(...count),
+    };
+    const [actual, expected] = await Promise.all(bound.map((one) => one.run(inputs)));
+    close(actual!["output"]!.data, expected!["output"]!.data);
+  };
+  await step(4, [0, 0], [4, 2], 1);
+  await step(1, [4, 2], [1, 1], 5);
+});
 
 testWith("run() gives the interpreter's numbers when named sizes change", async (backend) => {
   const g = new ProgramBuilder("sizes");

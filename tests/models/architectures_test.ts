@@ -204,6 +204,38 @@ for (const name of names) {
   });
 }
 
+Deno.test("LocalPolicy.files() names GPT-2's layers as peft does", () =>
+  withBackend(async (backend) => {
+    const checkpoint = await openVariant(variants["gpt2"]!);
+    const files = async (targets: readonly string[]) => {
+      const lora = { rank: 2, alpha: 4, targets };
+      const model = await LanguageModel.load(checkpoint, backend, {
+        template: "none",
+        trainable: { kind: "lora", lora },
+      });
+      return await (await model.policy()).files();
+    };
+    const json = (all: Record<string, Uint8Array>) =>
+      JSON.parse(new TextDecoder().decode(all["adapter_config.json"]));
+    const all = json(await files(["all-linear"]));
+    assert.deepEqual(all.target_modules, ["c_attn", "c_fc", "c_proj"]);
+    assert.equal(all.fan_in_fan_out, true);
+    // c_proj alone would be the feed-forward layer's too.
+    const one = await files(["attn.c_proj"]);
+    assert.deepEqual(json(one).target_modules, ["attn.c_proj"]);
+    const sources = Object.fromEntries(
+      Object.entries(one).map(([name, bytes]) => [name, bytesSource(name, bytes)]),
+    );
+    const { lora, tensors } = await loadAdapter(sources, checkpoint.config);
+    assert.deepEqual(lora.targets, ["attn.c_proj"]);
+    assert.equal(tensors.size, 2 * checkpoint.config.layers);
+    await assert.rejects(files(["q_proj"]), {
+      name: "RangeError",
+      message:
+        "Cannot adapt the model as each target must be all-linear or one of c_attn, c_proj, c_fc: q_proj",
+    });
+  }));
+
 Deno.test("LocalPolicy refuses texts that dynamic rotary scaling would stretch", () =>
   withBackend(async (backend) => {
     const { policy } = await load(backend, variants["llama_dynamic"]!, "none");

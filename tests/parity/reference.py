@@ -14,7 +14,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # every model is a local file
 
 import torch
 import transformers
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -155,4 +155,4 @@ def load_model(path):
     path = Path(path)
     if path.suffix == ".gguf":
         return load_gguf_llama(path)
-    return LlamaForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
