@@ -58,6 +58,13 @@ export interface LanguageModelOptions {
   } | {
     readonly kind: "all";
   };
+  /**
+   * Whether the checkpoint's 4- and 8-bit matrices stay encoded for scoring and training too, beside an
+   * adapter (QLoRA, Dettmers et al. 2023, arXiv:2305.14314). The arithmetic stays float32: forward
+   * products read them as they are, and the gradient decodes one matrix at a time. False when not given:
+   * training is faster with float32 weights.
+   */
+  readonly keepEncoded?: boolean;
   /** How responses are sampled; float32 when not given. Scoring and training are always float32. */
   readonly precision?: Precision;
   /**
@@ -155,7 +162,7 @@ export class LanguageModel {
    * Reads a checkpoint's weights onto a backend.
    *
    * @throws {TypeError} When the chat template is asked for and the checkpoint has none, or fast
-   * sampling of weights that are trained, or that the backend does not keep encoded.
+   * sampling or encoded weights where they are trained or the backend keeps none encoded.
    */
   static async load(
     checkpoint: Checkpoint,
@@ -197,8 +204,13 @@ export class LanguageModel {
       ...(options.onProgress ? { onProgress: options.onProgress } : {}),
       ...(options.signal ? { signal: options.signal } : {}),
     };
-    // Training has its float32 weights beside; scoring reads the encoded ones.
-    const keepEncoded = precision === "fast" && kind === "none";
+    if (options.keepEncoded && kind === "all") {
+      throw new TypeError(
+        "Cannot keep the weights encoded as they must not be trained: all are (train an adapter)",
+      );
+    }
+    // Training has its float32 weights beside, unless they are not wanted.
+    const keepEncoded = options.keepEncoded || (precision === "fast" && kind === "none");
     const weights = await backend.createStore(entries, { ...reading, keepEncoded });
     const sampled = precision === "fast" && !keepEncoded
       ? await backend.createStore(
@@ -206,13 +218,17 @@ export class LanguageModel {
         { ...reading, keepEncoded: true },
       )
       : weights;
-    if (precision === "fast" && sampled.names.every((name) => sampled.encoding(name) === "f32")) {
+    const asked = precision === "fast"
+      ? "sample fast"
+      : keepEncoded
+      ? "keep the weights encoded"
+      : "";
+    if (asked && sampled.names.every((name) => sampled.encoding(name) === "f32")) {
       const found = new Set(entries.map(({ encoding }) => encoding));
+      const remedy = precision === "fast" ? " (use the precision `float32`)" : "";
       throw new TypeError(
-        `Cannot sample fast as the ${backend.name} backend must keep some of the checkpoint's matrices ` +
-          `encoded (q4_0, q4_1, q8_0): they are ${
-            [...found].join(", ")
-          } (use the precision \`float32\`)`,
+        `Cannot ${asked} as the ${backend.name} backend must keep some of the checkpoint's matrices ` +
+          `encoded (q4_0, q4_1, q8_0): they are ${[...found].join(", ")}${remedy}`,
       );
     }
     const contents = hashes.map((hash) => hash.digest());

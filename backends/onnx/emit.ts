@@ -191,9 +191,10 @@ export function emitProgram(
       if (!views.has(view.port)) addConstant(view);
       views.add(view.port);
       names.set(equation.results[0]!.id, view.port);
+      constantOf.set(equation.results[0]!.id, view);
       continue;
     }
-    lower(graph, equation, names, wanted);
+    lower(graph, equation, names, wanted, constantOf);
   }
 
   const nameOf = (value: Value) => decodedMatrix(graph, names.get(value.id)!);
@@ -339,14 +340,19 @@ function lower(
   equation: Equation,
   names: Map<number, string>,
   wanted: ReadonlyMap<number, string>,
+  constants: { has(id: number): boolean },
 ): void {
   const rule = lowerings[equation.primitive] as Lowering<Primitive> | "decompose";
   if (rule === "decompose") {
     throw new TypeError(`Cannot emit ${equation.primitive} as it must be decomposed before`);
   }
+  const other = equation.operands.find(({ id, dtype, shape }) =>
+    dtype === "float32" && shape.length > 0 && !constants.has(id)
+  );
+  const beside = other && { name: names.get(other.id)!, rank: other.shape.length };
   const operands = equation.operands.map(({ id }, index) => {
     const name = names.get(id)!;
-    return takesEncoded(equation, index) ? name : decodedMatrix(graph, name);
+    return takesEncoded(equation, index) ? name : decodedMatrix(graph, name, beside);
   });
   const results = equation.results.map(({ id }) =>
     wanted.get(id) ?? graph.name(equation.primitive)

@@ -231,6 +231,7 @@ async function trainableModel(
     trainable,
     tokensPerBatch: values.tokensPerBatch,
     checkpointing: values.checkpointing,
+    keepEncoded: values.keepEncoded,
     ...(values.template === undefined ? {} : { template: values.template }),
   }, context);
   return { model, beside };

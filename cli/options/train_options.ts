@@ -277,6 +277,12 @@ export const trainOptions = {
     group: "Training",
     help: "tokens computed at once; a step accumulates over as many parts as it needs",
   },
+  keepEncoded: {
+    type: "switch",
+    default: false,
+    group: "Training",
+    help: "train the adapter over the checkpoint's 4- and 8-bit weights as they are (QLoRA)",
+  },
   checkpointing: {
     type: "switch",
     default: false,

@@ -1,6 +1,7 @@
 /** What is particular to the onnx backend; the laws of every backend are in `conformance.ts`. */
 
 import assert from "node:assert/strict";
+import { emitProgram } from "../../backends/onnx/emit.ts";
 import { createOnnxBackend } from "../../backends/onnx/mod.ts";
 import type { Backend, HostTensor } from "../../graph/backend.ts";
 import { ProgramBuilder } from "../../graph/builder.ts";
@@ -462,3 +463,21 @@ testWith(
     }
   },
 );
+
+Deno.test("emitProgram() leaves nothing of an encoded matrix to be decoded before the run", () => {
+  const g = new ProgramBuilder("back");
+  const w = g.parameter("weights", "w", [1024, 1024]);
+  const x = g.input("x", "float32", [1, "n", 1024]);
+  g.output("forth", g.linear(x, w));
+  g.output("back", g.matmul(x, w));
+  for (const encoding of ["q4_0", "q4_1", "q8_0"] as const) {
+    const { constants } = emitProgram(g.build(), {
+      constants: new Set(["weights"]),
+      encodingOf: () => encoding,
+      activations: "float32",
+    });
+    // What is inspected may be folded, that is, held in float32.
+    assert.ok(constants.length >= 3);
+    assert.deepEqual(constants.filter(({ inspected }) => inspected), []);
+  }
+});

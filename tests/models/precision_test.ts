@@ -10,34 +10,9 @@ import {
   decoderTensors,
   LanguageModel,
 } from "../../models/mod.ts";
-import { randomBlocks } from "../_blocks.ts";
+import { quantised } from "./_quantised.ts";
 import { tinyLlama } from "./_tiny_llama.ts";
 import { LORA, promptOf, sum, withBackend } from "./_tiny_model.ts";
-
-/** Of the tiny Llama's shape, with whole blocks. */
-async function quantised(encoding: Encoding, tied = true): Promise<Checkpoint> {
-  const tiny = await tinyLlama();
-  const config: DecoderConfig = {
-    ...tiny.config,
-    vocabSize: 67,
-    hiddenSize: 64,
-    intermediateSize: 96,
-    layers: 2,
-    heads: 4,
-    kvHeads: 2,
-    headDim: 16,
-    tieWordEmbeddings: tied,
-  };
-  const tensors = decoderTensors(config).map(({ name, shape }) =>
-    [
-      name,
-      shape.length === 2
-        ? randomBlocks(encoding, name, shape as [number, number])
-        : fromFloat32(name, shape, new Float32Array(shape[0]!).fill(1)),
-    ] as const
-  );
-  return { ...tiny, config, tensors: new Map(tensors) };
-}
 
 const SAMPLING = { samples: 4, temperature: 1, topP: 1, maxTokens: 12, seed: 3 };
 /** Decoded and encoded weights are the same numbers; sums have other orders. */

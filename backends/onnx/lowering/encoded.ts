@@ -95,13 +95,38 @@ export function encodedRows(
   graph.node("Reshape", [moved, graph.int64([...leading, columns])], { results });
 }
 
-/** The values [rows, columns], for what has no kernel of its own. */
+/** A float32 tensor of the graph that is no constant. */
+export interface Beside {
+  readonly name: string;
+  readonly rank: number;
+}
+
+/** x + 0 · c, with an element c of a tensor: x, but not before that is computed. */
+function after(graph: GraphEmitter, x: string, { name, rank }: Beside): string {
+  const times = (value: number) => graph.int64(Array<number>(rank).fill(value));
+  const axes = graph.int64(Array.from({ length: rank }, (_, axis) => axis));
+  const element = graph.node("Reshape", [
+    graph.node("Slice", [name, times(0), times(1), axes]),
+    graph.int64([1]),
+  ]);
+  const nothing = graph.node("Mul", [element, graph.literal("float32", [], [0])]);
+  return graph.node("Add", [x, nothing]);
+}
+
+/**
+ * The values [rows, columns], for what has no kernel of its own.
+ *
+ * @param beside What they are combined with. They are then decoded for that, and neither while the graph
+ * is optimised nor at its start, which would hold all of them in float32.
+ */
 export function decoded(
   graph: GraphEmitter,
   name: string,
-  { bits, rows, columns, elements, scales, offsets }: EncodedMatrix,
+  { bits, rows, columns, elements, scales: constant, offsets }: EncodedMatrix,
+  beside?: Beside,
 ): string {
   return graph.once(`decoded ${name}`, () => {
+    const scales = beside ? after(graph, constant, beside) : constant;
     const raised = graph.node("DequantizeLinear", [elements, scales], {
       attributes: { axis: 1, block_size: BLOCK },
     }); // d · q

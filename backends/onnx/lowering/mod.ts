@@ -7,7 +7,7 @@
 import type { Equation, Primitive } from "../../../graph/program.ts";
 import { composite } from "./composite.ts";
 import type { GraphEmitter } from "../graph_emitter.ts";
-import { decoded } from "./encoded.ts";
+import { type Beside, decoded } from "./encoded.ts";
 import { elementwise } from "./elementwise.ts";
 import type { Lowering } from "./lowering.ts";
 import { matrix } from "./matrix.ts";
@@ -40,10 +40,10 @@ export function takesEncoded({ primitive, attributes }: Equation, operand: numbe
   }
 }
 
-/** The float32 values under a name, decoded where they stayed encoded. */
-export function decodedMatrix(graph: GraphEmitter, name: string): string {
+/** The float32 values under a name, decoded where they stayed encoded; see {@linkcode decoded}. */
+export function decodedMatrix(graph: GraphEmitter, name: string, beside?: Beside): string {
   const matrix = graph.encoded.get(name);
-  return matrix ? decoded(graph, name, matrix) : name;
+  return matrix ? decoded(graph, name, matrix, beside) : name;
 }
 
 /** Sizes of heads that GroupQueryAttention takes are multiples of this. */
