@@ -94,7 +94,7 @@ export interface LoopOptions<P extends Policy> extends RunOptions<P> {
  * ```ts
  * import { iterate } from "./loop.ts";
  * import { givenPairs } from "./sources/given.ts";
- * import { tabularPolicy } from "./tabular.ts";
+ * import { type TabularPolicy, tabularPolicy } from "./tabular.ts";
  * import { gradientDescent } from "./tabular_trainers.ts";
  * import assert from "node:assert/strict";
  *
@@ -102,7 +102,10 @@ export interface LoopOptions<P extends Policy> extends RunOptions<P> {
  * const prompt = { id: "p", content: "a or b?" };
  * const run = iterate({
  *   policy: tabularPolicy({ answers: { p: ["a", "b"] } }),
- *   source: givenPairs([{ prompt, chosen: { text: "a" }, rejected: { text: "b" } }], "none"),
+ *   source: givenPairs<TabularPolicy>(
+ *     [{ prompt, chosen: { text: "a" }, rejected: { text: "b" } }],
+ *     "none",
+ *   ),
  *   trainer: gradientDescent({
  *     loss: { name: "ipo", beta: 1, against: "previous" },
  *     steps: 99,

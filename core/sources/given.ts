@@ -51,8 +51,9 @@ export interface GivenPair extends Demonstration {
  * assert.throws(() => givenPairs([pair], "win-rate"), RangeError);
  * const source = givenPairs([pair], "none");
  * const request = { iteration: 1, eta: 1, seed: 0, prompts: [prompt] } as never;
- * const { value } = await source.groups(request).next();
- * assert.equal(value.groups[0].responses[1].response.text, "b");
+ * const next = await source.groups(request).next();
+ * assert.ok(next.done);
+ * assert.equal(next.value.groups[0]!.responses[1]!.response.text, "b");
  * ```
  */
 export function givenPairs<P extends Policy>(
@@ -102,8 +103,9 @@ function missing({ prompt }: GivenPair, what: string): never {
  * const prompt = { id: "p", content: "?" };
  * const source = givenDemonstrations([{ prompt, chosen: { text: "a" } }]);
  * const request = { iteration: 1, eta: 1, seed: 0, prompts: [prompt] } as never;
- * const { value } = await source.groups(request).next();
- * assert.equal(value.groups[0].responses[0].weight, 1);
+ * const next = await source.groups(request).next();
+ * assert.ok(next.done);
+ * assert.equal(next.value.groups[0]!.responses[0]!.weight, 1);
  * ```
  */
 export function givenDemonstrations<P extends Policy>(

@@ -33,7 +33,7 @@ export interface SparringOptions {
  * import { sparring } from "./sparring.ts";
  * import assert from "node:assert/strict";
  * // The first answer always wins, so nobody goes on playing the second.
- * let played = new Float64Array(2), t = 0;
+ * let played: Float64Array = new Float64Array(2), t = 0;
  * for (const mixture of sparring({ size: 2, preferences: [0.5, 1, 0, 0.5] }, { eta: 0.1 })) {
  *   played = mixture;
  *   if (++t === 1000) break;

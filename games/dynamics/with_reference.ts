@@ -35,7 +35,7 @@ export interface NashMirrorDescentOptions {
  * import { nashMirrorDescent } from "./with_reference.ts";
  * import assert from "node:assert/strict";
  * const game = { size: 2, preferences: [0.5, 1, 0, 0.5] };
- * let last = new Float64Array(2), t = 0;
+ * let last: Float64Array = new Float64Array(2), t = 0;
  * for (last of nashMirrorDescent(game, { eta: 0.1, tau: 1 })) if (++t > 500) break;
  * // The regularised equilibrium has log-odds (P₁ − P₀)/τ = ½.
  * assert.ok(Math.abs(Math.log(last[0]! / last[1]!) - 0.5) < 1e-6);
