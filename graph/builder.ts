@@ -396,10 +396,6 @@ export class ProgramBuilder {
   gatedSilu(gate: Value, up: Value): Value {
     return this.#one("gatedSilu", [gate, up], {});
   }
-  /** y[..., i, j] = x[..., i, R + j − i]; see {@linkcode CompositeAttributes.skew}. */
-  skew(x: Value, width: Dim): Value {
-    return this.#one("skew", [x], { width });
-  }
   /** GELU. */
   gelu(x: Value, approximation: "none" | "tanh" = "none"): Value {
     return this.#one("gelu", [x], { approximation });

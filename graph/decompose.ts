@@ -6,7 +6,7 @@
 
 import { attentionForward, cachedAttention } from "./attention.ts";
 import type { ProgramBuilder } from "./builder.ts";
-import { type Dim, product } from "./dim.ts";
+import type { Dim } from "./dim.ts";
 import type {
   Attributes,
   CompositePrimitive,
@@ -16,7 +16,6 @@ import type {
   Value,
 } from "./program.ts";
 import { finish, replay } from "./rewrite.ts";
-import { skewIndices } from "./skew.ts";
 
 /** Adds simple equations that compute a composite's results. */
 export type Decomposition<C extends CompositePrimitive> = (
@@ -168,11 +167,6 @@ export const decompositions: { readonly [C in CompositePrimitive]: Decomposition
   },
   gatedSilu(g, [gate, up]) {
     return [g.mul(g.mul(gate!, g.sigmoid(gate!)), up!)];
-  },
-  skew(g, [x], { width }) {
-    const flat = g.reshape(x!, [product(...x!.shape)]);
-    const picked = g.gather(flat, skewIndices(g, x!.shape, width));
-    return [g.reshape(picked, [...x!.shape.slice(0, -1), width])];
   },
   gelu(g, [x], { approximation }) {
     if (approximation === "none") return [g.mul(x!, normalCdf(g, x!))];

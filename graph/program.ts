@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Dim, Shape } from "./dim.ts";
+import type { Shape } from "./dim.ts";
 
 /** Element types. Parameters may be stored in other encodings; a program sees them as `float32`. */
 export type DType = "float32" | "int32" | "bool";
@@ -152,12 +152,6 @@ export interface CompositeAttributes {
   rotary: None;
   /** silu(gate) · up. */
   gatedSilu: None;
-  /**
-   * y[..., i, j] = x[..., i, R + j − i] of x [..., R, R + width], result [..., R, width]: each row read
-   * one place further left than the row above. It turns products of queries with one vector per
-   * distance (column c for the distance c − R from the row's own place) into products per position.
-   */
-  skew: { readonly width: Dim };
   /** GELU, exact (`erf`) or by the tanh approximation. */
   gelu: { readonly approximation: "none" | "tanh" };
   /**

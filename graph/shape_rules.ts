@@ -370,18 +370,6 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
     demandShape("gatedSilu", "up", demand("gatedSilu", operands, 1, "float32"), shape);
     return [{ dtype: "float32", shape }];
   },
-  skew(operands, { width }) {
-    arity("skew", operands, 1);
-    const shape = demand("skew", operands, 0, "float32");
-    if (shape.length < 2) fail("skew", "x must have 2 axes or more", formatShape(shape));
-    const [rows, columns] = shape.slice(-2) as [Dim, Dim];
-    // Sums of names cannot be written; where a size is named it is the caller's to keep to.
-    if ([rows, columns, width].every((dim) => typeof dim === "number")) {
-      const sum = (rows as number) + (width as number);
-      if (columns !== sum) fail("skew", `x must have ${rows} + ${width} columns`, `${columns}`);
-    }
-    return [{ dtype: "float32", shape: checkRank("skew", [...shape.slice(0, -1), width]) }];
-  },
   gelu: unary("gelu"),
   linear(operands, { bias, lora }) {
     arity("linear", operands, 2 + (bias ? 1 : 0) + (lora ? 2 : 0));

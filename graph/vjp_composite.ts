@@ -8,7 +8,7 @@
 
 import { type AttentionForward, attentionForward, ungroupHeads } from "./attention.ts";
 import type { ProgramBuilder } from "./builder.ts";
-import { type Dim, product } from "./dim.ts";
+import type { Dim } from "./dim.ts";
 import {
   chunkBounds,
   chunkLogits,
@@ -23,7 +23,6 @@ import {
   targetLogits,
 } from "./decompose.ts";
 import type { Attributes, CompositePrimitive, Value } from "./program.ts";
-import { skewIndices } from "./skew.ts";
 import { flatten, once, sumTo, type VjpRule } from "./vjp.ts";
 
 /** A forward pass that leaves what the gradient needs. */
@@ -129,17 +128,6 @@ export const compositeVjps: { readonly [C in CompositePrimitive]: VjpRule<C> } =
       },
       () => g.mul(cotangent, silu),
     ];
-  },
-  skew({ g, operands: [x], attributes: { width }, cotangent }) {
-    return [() => {
-      const indices = skewIndices(g, x!.shape, width);
-      const flat = g.scatterAdd(
-        g.reshape(cotangent, indices.shape),
-        indices,
-        product(...x!.shape),
-      );
-      return g.reshape(flat, x!.shape);
-    }];
   },
   gelu({ g, operands, attributes: { approximation }, cotangent }) {
     const x = operands[0]!;

@@ -74,28 +74,68 @@ export function cutIntoBlocks(length: number): Blocks {
   return { blocks, rows: Math.ceil(length / blocks) };
 }
 
-/**
- * Rows of the table that each block of positions meets, int32 [blocks, blocks · rows + rows]. Column c
- * of block I stands for position I·rows + r of the block and position r + c − rows of the other side,
- * whatever r is:
- *
- * - `query_windows`: the block holds queries, so the distance is (I + 1)·rows − c;
- * - `key_windows`: the block holds keys, so it is c − (I + 1)·rows.
- */
-export function distanceWindows(
+/** What an encoder's program needs to know of distances, for one length. */
+export interface DistanceInputs {
+  /**
+   * int32 [blocks, window], window = (blocks + 1) · rows + 1: rows of the table that each block of
+   * queries meets. Column c of block I stands for position I·rows + r of the block and position
+   * r + c − rows of the keys, whatever r is: the distance is (I + 1)·rows − c.
+   */
+  readonly query_windows: HostTensor;
+  /** The same for blocks of keys: the distance is c − (I + 1)·rows. */
+  readonly key_windows: HostTensor;
+  /**
+   * int32 [rows, blocks]: row r of a block's products [rows, window] read from its column rows − r on
+   * is, of the same numbers cut into pieces of `rows`, pieces r · (blocks + 1) + 1 + k. The window's
+   * last column, which nobody reads, makes it come out even.
+   */
+  readonly pieces: HostTensor;
+  /** int32 [1]: window, the pieces of a block. */
+  readonly window: HostTensor;
+}
+
+/** The distances of a sequence of blocks; see {@linkcode DistanceInputs}. */
+export function distanceInputs(
   distances: Distances,
   { blocks, rows }: Blocks,
-): { readonly query_windows: HostTensor; readonly key_windows: HostTensor } {
-  const columns = blocks * rows + rows;
-  const fill = (sign: number): HostTensor => {
-    const data = new Int32Array(blocks * columns);
-    for (let block = 0; block < blocks; block++) {
-      for (let column = 0; column < columns; column++) {
-        const distance = sign * ((block + 1) * rows - column);
-        data[block * columns + column] = distanceRow(distances, distance);
-      }
-    }
-    return { shape: [blocks, columns], data };
+): DistanceInputs & Record<string, HostTensor> {
+  const window = (blocks + 1) * rows + 1;
+  const windows = (sign: number): HostTensor => ({
+    shape: [blocks, window],
+    data: Int32Array.from({ length: blocks * window }, (_, at) => {
+      const [block, column] = [Math.floor(at / window), at % window];
+      return distanceRow(distances, sign * ((block + 1) * rows - column));
+    }),
+  });
+  return {
+    query_windows: windows(1),
+    key_windows: windows(-1),
+    pieces: {
+      shape: [rows, blocks],
+      data: Int32Array.from({ length: rows * blocks }, (_, at) => {
+        const [row, piece] = [Math.floor(at / blocks), at % blocks];
+        return row * (blocks + 1) + 1 + piece;
+      }),
+    },
+    window: { shape: [1], data: Int32Array.of(window) },
   };
-  return { query_windows: fill(1), key_windows: fill(-1) };
+}
+
+/**
+ * Rows of the table for the distances of chosen places to every position, int32 [places, time].
+ *
+ * @param places Positions in their sequences.
+ */
+export function placeDistances(
+  distances: Distances,
+  places: readonly number[],
+  time: number,
+): HostTensor {
+  return {
+    shape: [places.length, time],
+    data: Int32Array.from(
+      { length: places.length * time },
+      (_, at) => distanceRow(distances, places[Math.floor(at / time)]! - at % time),
+    ),
+  };
 }

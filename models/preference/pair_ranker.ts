@@ -93,7 +93,7 @@ export class PairRanker {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<Float64Array> {
     const sequences = this.#layout.encode(prompt, responses, pairs);
-    const outputs = await this.#reader.read(sequences, signal);
+    const outputs = await this.#reader.read(sequences, { signal });
     return Float64Array.from(outputs, ([logit]) => logit!);
   }
 

@@ -85,7 +85,7 @@ export class ResponseReader {
     const sequences = responses.map((response) =>
       this.#layout.encode(prompt, response, this.#maxTokens)
     );
-    return await this.#reader.read(sequences, signal);
+    return await this.#reader.read(sequences, { signal });
   }
 
   /** The first number of each response: a reward model's reward. */

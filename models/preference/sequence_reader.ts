@@ -53,6 +53,14 @@ export interface SequenceReaderOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of {@linkcode SequenceReader.read}. */
+export interface ReadSequencesOptions {
+  /** Ends the reading with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Tokens (rows × longest) of one run; the reader's own when not given. */
+  readonly tokensPerBatch?: number;
+}
+
 /** A trunk with its head, on one backend. */
 export class SequenceReader {
   /** Covers weights, head and settings. */
@@ -143,7 +151,7 @@ export class SequenceReader {
    */
   async read(
     sequences: readonly PlacedSequence[],
-    signal?: AbortSignal,
+    { signal, tokensPerBatch = this.tokensPerBatch }: ReadSequencesOptions = {},
   ): Promise<Float32Array[]> {
     const { maxPositions = Infinity, vocabSize } = this.#trunk;
     for (const { ids } of sequences) {
@@ -163,7 +171,7 @@ export class SequenceReader {
     }
     const read: Float32Array[] = sequences.map(() => new Float32Array(0));
     const lengths = sequences.map(({ ids }) => ids.length);
-    for (const plan of planBatches(lengths, this.tokensPerBatch)) {
+    for (const plan of planBatches(lengths, tokensPerBatch)) {
       signal?.throwIfAborted();
       const inputs = this.#trunk.pack(plan.map((index) => sequences[index]!));
       const { outputs } = await this.#bound.run(inputs, signal ? { signal } : {});

@@ -191,7 +191,7 @@ async function prepareStates(
     let done = 0;
     for (const group of sequences) {
       if (lora && done >= SCALE_SEQUENCES) break;
-      read.push(await reader.read(group, signal));
+      read.push(await reader.read(group, { signal }));
       done += group.length;
       onProgress?.(done, sequences.flat().length);
     }

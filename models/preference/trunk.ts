@@ -16,7 +16,11 @@ import {
   selectRows,
 } from "../architectures/mod.ts";
 import { requiredTensors } from "../architectures/layout.ts";
-import { cutIntoBlocks, distanceWindows } from "../architectures/relative_distances.ts";
+import {
+  cutIntoBlocks,
+  distanceInputs,
+  placeDistances,
+} from "../architectures/relative_distances.ts";
 import { product } from "../../graph/mod.ts";
 
 /** A sequence and the places in it whose hidden states are wanted. */
@@ -64,14 +68,16 @@ export function debertaTrunk(config: DebertaConfig): Trunk {
         "Cannot train an adapter as the trunk must be a decoder (train the head only): DeBERTa",
       );
     },
-    hidden: (g, places) => debertaHidden(g, config, debertaInputs(g, places)),
+    hidden: (g, places) => debertaHidden(g, config, debertaInputs(g, config, places)),
     pack(sequences) {
       const longest = Math.max(...sequences.map(({ ids }) => ids.length));
       const blocks = cutIntoBlocks(longest);
+      const time = blocks.blocks * blocks.rows;
       return {
-        ...packRows(sequences, blocks.blocks * blocks.rows),
+        ...packRows(sequences, time),
         lengths: vector(sequences.map(({ ids }) => ids.length)),
-        ...distanceWindows(config, blocks),
+        selected_distances: placeDistances(config, sequences.flatMap(({ places }) => places), time),
+        ...distanceInputs(config, blocks),
       };
     },
   };

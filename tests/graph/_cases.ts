@@ -332,11 +332,6 @@ const compositeCases: Pick<Cases, CompositePrimitive> = {
     of("a head of two", [float(["b", "t", 1, 2]), float(["b", "t", 1]), float(["b", "t", 1])], {}),
   ],
   gatedSilu: [of("three axes", [float(["b", "t", 5]), float(["b", "t", 5])], {})],
-  skew: [
-    of("two axes", [float([3, 5])], { width: 2 }),
-    of("a batch", [float(["b", 2, 5, 9])], { width: 4 }),
-    of("named rows", [float(["b", "t", "2*t"])], { width: "t" }),
-  ],
   gelu: [
     of("exact", [float(["b", "t", 5])], { approximation: "none" }),
     of("by tanh", [float(["b", "t", 5])], { approximation: "tanh" }),

@@ -102,11 +102,6 @@ const byHand: { readonly [P in Primitive]: readonly ByHand[] } = {
     [-2, 1],
   ]],
   gatedSilu: [[(g) => g.gatedSilu(row(g, 0, ln3), row(g, 5, 2)), [0, 1.5 * ln3]]],
-  // Row 0 from column 2 on, row 1 from column 1 on.
-  skew: [[
-    (g) => g.skew(g.constant([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [2, 5]), 3),
-    [2, 3, 4, 6, 7, 8],
-  ]],
   gelu: [
     [(g) => g.gelu(row(g, 0, 1)), [0, 0.8413447460685429]], // Φ(1)
     [(g) => g.gelu(row(g, 0, 1), "tanh"), [0, 0.8411919906082768]],

@@ -11,7 +11,6 @@ type Native =
   | "layerNorm"
   | "rotary"
   | "gatedSilu"
-  | "skew"
   | "gelu"
   | "cachedAttention";
 
@@ -56,34 +55,6 @@ export const composite: Lowerings<Native> = {
       attributes: { alpha: { float: 1 } },
     });
     graph.node("Mul", [silu, up!], { results });
-  },
-  /**
-   * Element (i, R + j − i) of a matrix [R, C] stands at i·(C − 1) + R + j of its row-major elements: in
-   * column j of a matrix [R, C − 1] that starts R elements later.
-   */
-  skew(graph, { operands: [x], attributes: { width } }, { operands, results }) {
-    const leading = x!.shape.slice(0, -2);
-    const [rows, columns] = x!.shape.slice(-2) as [Shape[0], Shape[0]];
-    const last = graph.int64([leading.length]);
-    const flat = graph.reshape(operands[0]!, x!.shape, [
-      ...leading,
-      elementCount([rows!, columns!]),
-    ]);
-    const end = graph.int64([2 ** 53 - 1]);
-    const later = graph.node("Slice", [flat, graph.dim(rows!), end, last]);
-    const shape = graph.once(`skewed ${leading.length} ${rows}`, () =>
-      graph.node("Concat", [
-        ...(leading.length > 0 ? [graph.int64(leading.map(() => 0))] : []),
-        graph.dim(rows!),
-        graph.int64([-1]),
-      ], { attributes: { axis: 0 } }));
-    const narrow = graph.node("Reshape", [later, shape]);
-    graph.node("Slice", [
-      narrow,
-      graph.int64([0]),
-      graph.dim(width),
-      graph.int64([leading.length + 1]),
-    ], { results });
   },
   gelu(graph, { attributes: { approximation } }, { operands, results }) {
     graph.node("Gelu", operands, { results, attributes: { approximate: approximation } });

@@ -22,7 +22,6 @@ const composites: { readonly [C in CompositePrimitive]: "decompose" } = {
   layerNorm: "decompose",
   rotary: "decompose",
   gatedSilu: "decompose",
-  skew: "decompose",
   gelu: "decompose",
   linear: "decompose",
   tokenLogProb: "decompose",
