@@ -102,7 +102,7 @@ function runsRows({ measurements }: Report): string[][] {
     one.median_seconds.toFixed(2),
     one.min_seconds.toFixed(2),
     one.max_seconds.toFixed(2),
-    one.tokens_per_second.toFixed(0),
+    one.tokens_per_second.toFixed(one.tokens_per_second < 100 ? 2 : 0),
   ]);
 }
 
