@@ -121,6 +121,9 @@ function windowsOf(
 ): DecoderConfig["windows"] {
   const window = fields.optionalNumber(key("attention.sliding_window"));
   if (!window) return undefined;
+  // Which of the other families' blocks it would hold for, files do not say.
+  const known = architecture === "llama" || architecture === "gemma3";
+  fields.refuseUnless(key("attention.sliding_window"), known, window);
   const period = architecture === "gemma3"
     ? fields.number(key("attention.sliding_window_pattern"), 6)
     : Infinity;
