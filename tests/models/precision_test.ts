@@ -2,14 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Sampled } from "../../core/mod.ts";
-import { type Encoding, fromFloat32 } from "../../graph/mod.ts";
-import {
-  type Checkpoint,
-  choosePrecision,
-  type DecoderConfig,
-  decoderTensors,
-  LanguageModel,
-} from "../../models/mod.ts";
+import { choosePrecision, LanguageModel } from "../../models/mod.ts";
 import { quantised } from "./_quantised.ts";
 import { tinyLlama } from "./_tiny_llama.ts";
 import { LORA, promptOf, sum, withBackend } from "./_tiny_model.ts";
