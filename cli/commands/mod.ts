@@ -6,6 +6,7 @@
 
 import type { Command } from "./command.ts";
 import { exportCommand } from "./export.ts";
+import { compareCommand } from "./compare.ts";
 import { gameCommand } from "./game.ts";
 import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
@@ -23,5 +24,6 @@ export const commands: readonly Command[] = [
   judgeTrainCommand,
   gameCommand,
   exportCommand,
+  compareCommand,
   infoCommand,
 ];

@@ -215,6 +215,32 @@ export const exportOptions = {
   ...common,
 } as const satisfies OptionTable;
 
+/** Options of `sppo compare`. */
+export const compareOptions = {
+  runs: {
+    type: "list",
+    value: "RUNS",
+    required: true,
+    positional: true,
+    group: "Data",
+    help: "folders of runs of sppo train",
+  },
+  metrics: {
+    type: "list",
+    value: "NAMES",
+    group: "Data",
+    help: "names in metrics.jsonl, a panel each (default: win rates, log-ratios, rewards)",
+  },
+  output: {
+    type: "text",
+    value: "FILE",
+    default: "compare.svg",
+    group: "Data",
+    help: "picture to write, as SVG",
+  },
+  ...common,
+} as const satisfies OptionTable;
+
 /** Options of `sppo info`. */
 export const infoOptions = { ...model, ...common } as const satisfies OptionTable;
 
@@ -227,6 +253,7 @@ export const tables = {
   "judge train": judgeTrainOptions,
   game: gameOptions,
   export: exportOptions,
+  compare: compareOptions,
   info: infoOptions,
 } as const;
 

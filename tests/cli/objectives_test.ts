@@ -111,6 +111,32 @@ Deno.test("sppo train runs each objective from one command", async () => {
     const { eta, beta } = JSON.parse(await Deno.readTextFile(`${cwd}/ipo/config.json`));
     assert.deepEqual([eta, beta], [5, undefined]);
 
+    // One picture of runs with and without a judge, of pairs and of policy gradients.
+    const runs = ["sppo-single", "ipo", "dpo", "rlhf", "best-of-n"];
+    const compared = await sppo(["compare", ...runs, "--output", "all.svg"], { cwd });
+    assert.equal(compared.code, 0, compared.stderr);
+    const svg = await Deno.readTextFile(`${cwd}/all.svg`);
+    for (const text of [...runs, "eval_win_rate/start", "log_ratios/chosen", "rewards/margins"]) {
+      assert.ok(svg.includes(`>${text}<`), text);
+    }
+    const table = compared.stdout.trimEnd().split("\n");
+    assert.match(table[0]!, /^ *run +eval_win_rate\/start +log_ratios\/chosen/);
+    assert.match(table.find((line) => line.includes("best-of-n"))!, /best-of-n +[\d.]+ +- /);
+    for (
+      const [args, message] of [
+        [["ipo", "ipo"], /as each must be another: ipo is given twice/],
+        [["ipo", "tiny"], /Cannot read tiny\/metrics.jsonl as it must exist/],
+        [
+          ["ipo", "--metrics", "lost"],
+          /--metrics as a run must have measured each: lost; there are/,
+        ],
+      ] as const
+    ) {
+      const { code, stderr } = await sppo(["compare", ...args], { cwd });
+      assert.equal(code, 2);
+      assert.match(stderr, message);
+    }
+
     // A run without a judge continues from its folder alone; other pairs are refused.
     const again = await sppo(["train", "--out", "robust"], { cwd });
     assert.equal(again.code, 0, again.stderr);
