@@ -4,8 +4,6 @@
  * @module
  */
 
-import process from "node:process";
-
 /** Where progress is written. */
 export interface Terminal {
   /** Whether a bar can be drawn in place. */
@@ -157,12 +155,4 @@ export function textTable(head: readonly string[], rows: readonly (readonly stri
     cells.map((cell, column) => cell.padStart(widths[column] ?? 0)).join("  ").trimEnd();
   return [line(head), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)]
     .join("\n");
-}
-
-/**
- * Largest resident memory of this process so far, in bytes. (Linux counts the peak of the program that
- * started this one, where that was larger; what tells them apart, /proc, needs all permissions.)
- */
-export function peakMemory(): number {
-  return process.resourceUsage().maxRSS * 1024;
 }

@@ -11,7 +11,7 @@ import type { Message, Prompt, Sampled } from "../core/policy.ts";
 import { preferenceRows } from "../core/records.ts";
 import { select } from "../core/selection.ts";
 import type { LocalPolicy } from "../models/local_policy.ts";
-import { peakMemory } from "./progress.ts";
+import { peakMemory } from "./peak_memory.ts";
 import { toResponseRecord } from "./records.ts";
 import type { RunFolder } from "./run_folder.ts";
 import type { WholeFile } from "./whole_file.ts";

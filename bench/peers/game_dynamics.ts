@@ -13,7 +13,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { peakMemory } from "../../cli/progress.ts";
+import { peakMemory } from "../../cli/peak_memory.ts";
 import { hedge, hedgeEta, play, randomGame, vonNeumannWinner } from "../../games/mod.ts";
 import { type Contender, interleave } from "./_interleave.ts";
 import { runComparison, say, wholeNumber } from "./_options.ts";

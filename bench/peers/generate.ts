@@ -17,7 +17,7 @@
 
 import { createOnnxBackend } from "../../backends/onnx/mod.ts";
 import { openCheckpointFiles } from "../../cli/file_source.ts";
-import { peakMemory } from "../../cli/progress.ts";
+import { peakMemory } from "../../cli/peak_memory.ts";
 import { type Decoder, LanguageModel, openCheckpoint } from "../../models/mod.ts";
 import { type Contender, interleave } from "./_interleave.ts";
 import { peerOptions, runComparison, say, wholeNumber } from "./_options.ts";

@@ -20,7 +20,7 @@
 
 import { createOnnxBackend } from "../../backends/onnx/mod.ts";
 import { openCheckpointFiles } from "../../cli/file_source.ts";
-import { peakMemory } from "../../cli/progress.ts";
+import { peakMemory } from "../../cli/peak_memory.ts";
 import {
   choosePrecision,
   type Decoder,

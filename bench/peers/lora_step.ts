@@ -15,7 +15,7 @@
  * @module
  */
 
-import { peakMemory } from "../../cli/progress.ts";
+import { peakMemory } from "../../cli/peak_memory.ts";
 import { type Contender, interleave, median } from "./_interleave.ts";
 import {
   loadLoraFit,

@@ -2,7 +2,6 @@ import { strict as assert } from "node:assert";
 import {
   byteSize,
   duration,
-  peakMemory,
   progressOn,
   shortNumber,
   type Terminal,
@@ -95,8 +94,4 @@ Deno.test("textTable() puts columns under each other", () => {
     textTable(["n", "win"], [["1", "50 %"], ["12", "-"]]),
     " n   win\n--  ----\n 1  50 %\n12     -",
   );
-});
-
-Deno.test("peakMemory() is more than ten megabytes", () => {
-  assert.ok(peakMemory() > 10 << 20);
 });
