@@ -14,7 +14,7 @@
 
 import { createOnnxBackend } from "../../backends/onnx/mod.ts";
 import { openCheckpointFiles } from "../../cli/file_source.ts";
-import { peakMemory } from "../../cli/progress.ts";
+import { peakMemory } from "../../cli/peak_memory.ts";
 import { randomStream } from "../../core/random.ts";
 import { debertaConfigFromJson } from "../../models/checkpoints/deberta_json.ts";
 import { openSafetensors, type PlacedSequence, readJsonObject } from "../../models/mod.ts";
