@@ -11,12 +11,21 @@ export interface PlotSpec {
   readonly [key: string]: unknown;
 }
 
-/** Looks that all plots share. Colours are Okabe and Ito's, which colour-blind readers tell apart. */
+/** Looks that all plots share. Colours are Okabe and Ito's, which colour-blind readers tell apart, and grey. */
 const CONFIG = {
   background: "white",
   font: "sans-serif",
   range: {
-    category: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"],
+    category: [
+      "#0072b2",
+      "#d55e00",
+      "#009e73",
+      "#cc79a7",
+      "#e69f00",
+      "#56b4e9",
+      "#000000",
+      "#999999",
+    ],
   },
   axis: { gridColor: "#e5e5e5", titleFontWeight: "normal", labelFontSize: 11, titleFontSize: 12 },
   legend: { titleFontWeight: "normal", labelFontSize: 11, titleFontSize: 12, labelLimit: 320 },

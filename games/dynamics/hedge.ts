@@ -47,7 +47,7 @@ export function hedgeEta(size: number, rounds: number): number {
  * With a constant η it is the algorithm of Theorem 4.1; with a schedule it is mirror descent, as in
  * the loop of self-play.
  *
- * Source: Freund and Schapire 1999; Wu et al. 2024, arXiv:2405.00675, equation 3.1.
+ * Source: Freund and Schapire 1999; Wu et al. 2024, arXiv:2405.00675.
  *
  * @example
  * ```ts

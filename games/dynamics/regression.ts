@@ -48,7 +48,7 @@ const PROMPT = "game";
  * target 0. It is what `selfPlay` does with a tabular policy, `multiplicativeWeights()` and a prompt
  * `game`, draw by draw (a test holds them to it), at a fraction of the cost per round.
  *
- * Source: Wu et al. 2024, arXiv:2405.00675, algorithm 1.
+ * Source: Wu et al. 2024, arXiv:2405.00675.
  *
  * @throws {RangeError} When K or the number of votes is not a whole number in its range; when `scores`
  * meets a preference of 0 or 1, which no difference of scores gives.

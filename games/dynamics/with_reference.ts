@@ -26,7 +26,7 @@ export interface NashMirrorDescentOptions {
  * Its last iterate converges, at 1/t, to the equilibrium of the game regularised by τ KL(·‖μ), which is
  * not the game's: as τ falls it comes near, ever slower.
  *
- * Source: Munos et al. 2023, arXiv:2312.00886, section 6.
+ * Source: Munos et al. 2023, arXiv:2312.00886.
  *
  * @throws {RangeError} When ητ > 1, or the reference leaves out an answer.
  *
