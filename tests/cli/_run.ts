@@ -42,7 +42,9 @@ export function startSppo(args: readonly string[], options: StartOptions): Deno.
   const deno = [
     Deno.execPath(),
     ...["run", "--quiet", "--no-prompt", "--no-code-cache", "--config", CONFIG],
-    ...permissions(options.hub ? "sppo:hub" : "sppo"),
+    // A list of variables would narrow the right to all of them.
+    ...permissions(options.hub ? "sppo:hub" : "sppo")
+      .filter((right) => !options.crashing || !right.startsWith("--allow-env")),
     ...options.crashing
       ? ["--allow-env", "--allow-run", CRASHING_MAIN.href]
       : [(options.main ?? MAIN).href],

@@ -31,7 +31,11 @@ const ARGS: { readonly [N in ObjectiveName]: readonly string[] } = {
   orpo: GIVEN,
   "online-dpo": [...JUDGED, "--iterations", "2"],
   rlhf: [...JUDGED.with(-1, "logits.ts"), "--reward", "score", "--iterations", "2"],
-  "nash-md": [...JUDGED, "--iterations", "2", "--mixture", "0.3"],
+  // All prompts twice: of few short answers all pairs may be ties.
+  "nash-md": [
+    ...[...JUDGED, "--iterations", "2", "--mixture", "0.3"],
+    ...["--prompts-per-iteration", "repeat"],
+  ],
   "best-of-n": [...JUDGED, "--held-out", "2", "--samples", "3", "--eval-samples", "2"],
 };
 
