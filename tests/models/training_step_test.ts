@@ -71,6 +71,14 @@ Deno.test("takeStep() adds up the same gradients in micro-batches as in one batc
         for (const { name } of running.trainable.tensors) {
           values.set(name, await running.gradients.read(name));
         }
+        // Sums, weights and moments are updated where they are: no tensor has a second buffer.
+        const bytes = 4 * running.trainable.tensors.reduce(
+          (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
+          0,
+        );
+        assert.equal(running.gradients.bytes, bytes);
+        assert.equal(running.trained.bytes, bytes);
+        assert.equal(running.moments.bytes, 2 * bytes);
         results.push({ metrics, values });
         await running.trained.dispose();
         await running.dispose();
