@@ -24,10 +24,11 @@ export const infoCommand: Command<typeof infoOptions> = {
     const { checkpoint } = await loadCheckpoint(values, context);
     const { config, format, tensors } = checkpoint;
     const encodings = new Map<string, number>();
-    let parameters = 0;
-    for (const { encoding, shape } of tensors.values()) {
+    let [parameters, storedBytes] = [0, 0];
+    for (const { encoding, shape, byteLength } of tensors.values()) {
       const size = shape.reduce((product, length) => product * length, 1);
       parameters += size;
+      storedBytes += byteLength;
       encodings.set(encoding, (encodings.get(encoding) ?? 0) + size);
     }
     const shares = [...encodings].sort((a, b) => b[1] - a[1])
@@ -39,6 +40,7 @@ export const infoCommand: Command<typeof infoOptions> = {
       ["architecture", config.architecture],
       ["parameters", parameters.toLocaleString("en")],
       ["stored as", shares],
+      ["weights", `${byteSize(storedBytes)}, ${byteSize(4 * parameters)} in float32`],
       ["layers", `${config.layers} of size ${config.hiddenSize}`],
       [
         "heads",

@@ -135,6 +135,7 @@ Deno.test("sppo info, --version and help say what they should", async () => {
     const info = succeeded(await sppo(["info", "--model", "tiny"], { cwd })).stdout;
     assert.match(info, /^parameters +8,064$/m);
     assert.match(info, /^format +huggingface$/m);
+    assert.match(info, /^weights +31.5 KiB, 31.5 KiB in float32$/m); // 4 bytes each
     assert.match(info, /^tokenizer +259 tokens; a turn ends with 256 "<\|end\|>"$/m);
     assert.match(info, /^cache per token +128 B$/m);
     assert.equal((await sppo(["--version"], { cwd })).stdout.split(" ")[1], VERSION);
