@@ -152,6 +152,16 @@ Deno.test("sppo train runs each objective from one command", async () => {
   });
 });
 
+Deno.test("docs/objectives.md has a row for each objective, with its paper", async () => {
+  const text = await Deno.readTextFile(new URL("../../docs/objectives.md", import.meta.url));
+  for (const [name, { paper }] of Object.entries(objectives)) {
+    const row = text.split("\n").find((line) => line.startsWith(`| \`${name}\` `));
+    assert.ok(row !== undefined, name);
+    const [number] = /\d{4}\.\d{5}/.exec(paper) ?? [];
+    assert.ok(number === undefined || row.includes(number) || row.includes("the same"), row);
+  }
+});
+
 /** Options that make no sense together. */
 const SENSELESS: readonly [readonly string[], RegExp][] = [
   [["--loss", "rlhf", ...GIVEN], /--pairs as --loss rlhf trains on the policy's own responses/],
