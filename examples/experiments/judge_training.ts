@@ -2,8 +2,9 @@
 /**
  * Judges trained on GPT-4's verdicts, against what knows no text: docs/experiments/judges.md.
  *
- *     deno run -A examples/experiments/judge_training.ts VERDICTS.jsonl MODEL.gguf [MAX_TOKENS]
+ *     deno run -A examples/experiments/judge_training.ts VERDICTS.jsonl MODEL.gguf [MAX_TOKENS [BLOCKS]]
  *
+ * Of a long conversation the last MAX_TOKENS are read, by the first BLOCKS of the model (all of them).
  * The trunk reads each response once; heads are then fitted and tried on its hidden states, prompts
  * held out in turns of a fifth. Intervals are of a bootstrap over prompts.
  *
@@ -39,9 +40,9 @@ type Method = (
   pairs: readonly LabelledPair[],
 ) => Promise<number[]>;
 
-const [path, model, maxTokens = "320"] = Deno.args;
+const [path, model, maxTokens = "320", blocks] = Deno.args;
 if (path === undefined || model === undefined) {
-  console.error("Usage: judge_training.ts VERDICTS.jsonl MODEL.gguf [MAX_TOKENS]");
+  console.error("Usage: judge_training.ts VERDICTS.jsonl MODEL.gguf [MAX_TOKENS [BLOCKS]]");
   Deno.exit(2);
 }
 const lines = (await Deno.readTextFile(path)).trim().split("\n");
@@ -91,7 +92,12 @@ async function readOnce(
   maxTokens: number,
 ): Promise<TrunkParts> {
   using open = await openCheckpointFiles(path);
-  const { layout, trunk, tensors } = await checkpointTrunk(await openCheckpoint(open.files));
+  const opened = await openCheckpoint(open.files);
+  const layers = blocks === undefined ? opened.config.layers : Number(blocks);
+  const { layout, trunk, tensors } = await checkpointTrunk({
+    ...opened,
+    config: { ...opened.config, layers },
+  });
   const reader = await SequenceReader.load(trunk, noHead(), tensors, backend);
   const sequences = groups.flatMap(({ prompt, responses }) =>
     responses.map((response) => layout.encode(prompt, response, maxTokens))
