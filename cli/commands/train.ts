@@ -84,6 +84,12 @@ need no judge.`,
     const config = toConfig(trainOptions, { ...values, threads: threadsOf(values) });
     if (folder.config) {
       refuseDifferences(out, configDifferences(trainOptions, folder.config, config));
+      const before = folder.config.iterations;
+      if (values.etaSchedule === "horizon" && before !== values.iterations) {
+        refuseDifferences(out, [
+          `--iterations ${values.iterations} (was ${before}), which --eta-schedule horizon divides by`,
+        ]);
+      }
     }
     const place = { ...values, threads: threadsOf(values) };
     const oracle = values.judge === undefined

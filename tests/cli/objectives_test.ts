@@ -141,6 +141,14 @@ Deno.test("sppo train runs each objective from one command", async () => {
       assert.match(stderr, message);
     }
 
+    // η/√T of all iterations would change with T.
+    const longer = await sppo(["train", "--out", "sppo", "--iterations", "3"], { cwd });
+    assert.equal(longer.code, 2);
+    assert.match(
+      longer.stderr,
+      /--iterations 3 \(was 2\), which --eta-schedule horizon divides by/,
+    );
+
     // A run without a judge continues from its folder alone; other pairs are refused.
     const again = await sppo(["train", "--out", "robust"], { cwd });
     assert.equal(again.code, 0, again.stderr);
