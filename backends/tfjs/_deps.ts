@@ -9,11 +9,11 @@
 export const TFJS_VERSION = "4.22.0";
 
 /** The package that all others need. */
-export const TFJS_CORE = `npm:@tensorflow/tfjs-core@${TFJS_VERSION}`;
+export const TFJS_CORE = "npm:@tensorflow/tfjs-core@4.22.0";
 
 /** The package of each device. */
 export const TFJS_DEVICES = {
-  cpu: `npm:@tensorflow/tfjs-backend-cpu@${TFJS_VERSION}`,
-  wasm: `npm:@tensorflow/tfjs-backend-wasm@${TFJS_VERSION}`,
-  webgpu: `npm:@tensorflow/tfjs-backend-webgpu@${TFJS_VERSION}`,
+  cpu: "npm:@tensorflow/tfjs-backend-cpu@4.22.0",
+  wasm: "npm:@tensorflow/tfjs-backend-wasm@4.22.0",
+  webgpu: "npm:@tensorflow/tfjs-backend-webgpu@4.22.0",
 } as const;

@@ -16,6 +16,9 @@ import { type Ort, type OrtSession, type OrtTensor, turns, versions } from "./op
 /** Bytes of a tensor that a WASM heap can hold. */
 const HEAP_BYTES = 2 ** 31;
 
+/** Errors reach us as exceptions; they are not printed too. */
+const LOG_FATAL = 4;
+
 const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
 
 /** A float32 tensor in this process's memory. */
@@ -56,6 +59,7 @@ async function compile(
     ort.InferenceSession.create(model.bytes, {
       executionProviders: ["wasm"],
       graphOptimizationLevel: "all",
+      logSeverityLevel: LOG_FATAL,
       ...(externalData.length > 0 ? { externalData } : {}),
     })
   );

@@ -22,8 +22,11 @@ import type { Case } from "./_support.ts";
 
 /** float32 on both sides: two roundings of sums of some hundred terms, more for a faster exp. */
 const LOG_PROBS = 5e-5;
-/** Relative to the largest of a tensor; gradients are sums over all tokens and layers. */
-const GRADIENTS = 2e-4;
+/**
+ * Relative to the largest of a tensor; gradients are sums over all tokens and layers, and the loss
+ * squares sums. WebGPU may be off by some units in the last place of each exp and log.
+ */
+const GRADIENTS = 5e-4;
 /** Steps amplify roundings; the reference itself varies by up to 8e-5 in ten. */
 const TRAINED = 1e-3;
 /** Steps of the stored runs that are taken. */
