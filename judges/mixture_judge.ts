@@ -5,6 +5,7 @@
  */
 
 import type { Judgement, PreferenceOracle } from "../core/oracle.ts";
+import { costsOf, judgementOf, sideBySide } from "./side_by_side.ts";
 
 /** A judge and how much it counts. */
 export interface MixtureTerm {
@@ -49,25 +50,10 @@ export function mixtureJudge(terms: readonly MixtureTerm[]): PreferenceOracle {
   return {
     id: terms.map(({ oracle }, index) => `${shares[index]}*${oracle.id}`).join(" + "),
     async *compare(groups, options) {
-      const streams = terms.map(({ oracle }) =>
-        oracle.compare(groups, options)[Symbol.asyncIterator]()
-      );
-      try {
-        for (const { prompt } of groups) {
-          const results = await Promise.all(streams.map((stream) => stream.next()));
-          const judgements = results.map((result, index) => {
-            if (result.done === true) {
-              throw new RangeError(
-                `Cannot mix judges as each must give one judgement per group: ` +
-                  `"${terms[index]!.oracle.id}" has none for prompt "${prompt.id}"`,
-              );
-            }
-            return result.value;
-          });
-          yield mix(judgements, shares);
-        }
-      } finally {
-        await Promise.allSettled(streams.map((stream) => stream.return?.()));
+      for await (
+        const judgements of sideBySide(terms.map(({ oracle }) => oracle), groups, options)
+      ) {
+        yield mix(judgements, shares);
       }
     },
   };
@@ -75,27 +61,13 @@ export function mixtureJudge(terms: readonly MixtureTerm[]): PreferenceOracle {
 
 function mix(judgements: readonly Judgement[], shares: readonly number[]): Judgement {
   const { size } = judgements[0]!;
-  const preferences = new Float64Array(size * size).fill(NaN);
-  const mask = new Uint8Array(size * size);
-  for (let i = 0; i < size; i++) {
-    preferences[i * size + i] = 0.5;
-    mask[i * size + i] = 1;
-    for (let j = i + 1; j < size; j++) {
-      const at = i * size + j;
-      if (judgements.some((judgement) => judgement.mask[at] !== 1)) continue;
-      const p = judgements.reduce(
-        (sum, judgement, index) => sum + shares[index]! * judgement.preferences[at]!,
-        0,
-      );
-      preferences[at] = Math.min(1, p);
-      preferences[j * size + i] = 1 - preferences[at]!;
-      mask[at] = mask[j * size + i] = 1;
-    }
-  }
-  const cost: { tokens?: number; requests?: number; currency?: number } = {};
-  for (const name of ["tokens", "requests", "currency"] as const) {
-    const parts = judgements.flatMap((judgement) => judgement.cost?.[name] ?? []);
-    if (parts.length > 0) cost[name] = parts.reduce((a, b) => a + b);
-  }
-  return { size, preferences, mask, ...(Object.keys(cost).length === 0 ? {} : { cost }) };
+  const mixed = judgementOf(size, (i, j) => {
+    const at = i * size + j;
+    if (judgements.some(({ mask }) => mask[at] !== 1)) return undefined;
+    return Math.min(
+      1,
+      judgements.reduce((sum, { preferences }, k) => sum + shares[k]! * preferences[at]!, 0),
+    );
+  });
+  return { ...mixed, ...costsOf(judgements) };
 }

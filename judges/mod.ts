@@ -12,6 +12,7 @@ export {
   labelTriads,
   type ReliabilityRow,
 } from "./agreement.ts";
+export { cachedJudge, type CachedPair, type PairStore } from "./cached_judge.ts";
 export { classifier, cyclicJudge, type CyclicJudgeOptions } from "./cyclic_judge.ts";
 export * from "./features.ts";
 export {
@@ -42,7 +43,15 @@ export {
   readJudge,
 } from "./grammar.ts";
 export { mixtureJudge, type MixtureTerm } from "./mixture_judge.ts";
+export { type OrderReport, type OrderSwapJudge, orderSwapJudge } from "./order_swap.ts";
 export { pairJudge, type PairJudgeOptions, type PairModel } from "./pair_rm.ts";
+export { panelJudge, type PanelOptions } from "./panel_judge.ts";
+export {
+  fitTemperature,
+  noisyJudge,
+  type NoisyJudgeOptions,
+  temperedJudge,
+} from "./reshaped_judge.ts";
 export {
   lengthPenalised,
   rewardEnsemble,
