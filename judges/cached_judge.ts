@@ -18,7 +18,9 @@ export interface CachedPair {
 
 /** Where answers are kept; a `Map` is one. */
 export interface PairStore {
+  /** The answer kept under a key. */
   get(key: string): CachedPair | undefined;
+  /** Keeps an answer. */
   set(key: string, pair: CachedPair): unknown;
 }
 
