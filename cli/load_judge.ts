@@ -19,6 +19,7 @@ import { combineTerms, isModelJudge, readJudge } from "../judges/mod.ts";
 import { fileError, oneLine } from "./errors.ts";
 import type { BackendArguments, LoadContext } from "./load_model.ts";
 import { loadModelJudge } from "./load_model_judge.ts";
+import { loadServerJudge } from "./load_server_judge.ts";
 
 /**
  * Makes the judge of a short form such as `length:40-80` or `pair-rm:PATH`, or takes it from a TypeScript module (a path
@@ -38,7 +39,12 @@ export async function loadJudge(
     const load = loadModelJudge(place, context);
     const terms = [];
     for (const { judge, weight } of readJudge(text)) {
-      terms.push({ oracle: isModelJudge(judge) ? await load(judge) : judge, weight });
+      const oracle = !isModelJudge(judge)
+        ? judge
+        : judge.kind === "llm"
+        ? await loadServerJudge(judge, context)
+        : await load(judge);
+      terms.push({ oracle, weight });
     }
     return combineTerms(terms);
   }

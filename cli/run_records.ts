@@ -159,6 +159,10 @@ export function runRecorder(folder: RunFolder, options: RunRecorderOptions): Run
             "judge_cost/requests": cost.requests,
             "judge_cost/currency": cost.currency,
           }),
+          ...Object.fromEntries(
+            Object.entries(statistics.counts ?? {})
+              .map(([name, count]) => [`judge_counts/${name}`, count]),
+          ),
         });
       }
       case "progress":

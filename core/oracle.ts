@@ -36,6 +36,8 @@ export interface Judgement {
     readonly requests?: number;
     readonly currency?: number;
   };
+  /** What the judge counted on the way, by name, such as answers it could not read; sums make sense. */
+  readonly counts?: Readonly<Record<string, number>>;
 }
 
 /** Options of {@linkcode PreferenceOracle.compare}. */

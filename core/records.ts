@@ -156,8 +156,8 @@ export function decodeSampled(record: Json, prompt: Prompt): Sampled {
 }
 
 /**
- * The record of a judgement: `{"preferences": [[…]], "logits"?: [[…]], "cost"?}`, K rows of K, null
- * where masked.
+ * The record of a judgement: `{"preferences": [[…]], "logits"?: [[…]], "cost"?, "counts"?}`, K rows of
+ * K, null where masked.
  *
  * @example
  * ```ts
@@ -172,11 +172,12 @@ export function decodeSampled(record: Json, prompt: Prompt): Sampled {
  * ```
  */
 export function encodeJudgement(judgement: Judgement): Json {
-  const { logits, cost } = judgement;
+  const { logits, cost, counts } = judgement;
   return {
     preferences: preferenceRows(judgement),
     ...(logits === undefined ? {} : { logits: rows(judgement, logits) }),
     ...(cost === undefined ? {} : { cost: { ...cost } }),
+    ...(counts === undefined ? {} : { counts: { ...counts } }),
   };
 }
 
@@ -215,10 +216,11 @@ function rows(
 /** Reads the record of {@linkcode encodeJudgement}. Masked cells are NaN. */
 export function decodeJudgement(record: Json, group: ComparisonGroup): Judgement {
   const size = group.responses.length;
-  const { preferences, logits, cost } = record as unknown as {
+  const { preferences, logits, cost, counts } = record as unknown as {
     preferences: (number | null)[][];
     logits?: (number | null)[][];
     cost?: NonNullable<Judgement["cost"]>;
+    counts?: NonNullable<Judgement["counts"]>;
   };
   const flat = (rows: (number | null)[][]) =>
     Float64Array.from(rows.flat(), (cell) => cell === null ? NaN : cell);
@@ -228,5 +230,6 @@ export function decodeJudgement(record: Json, group: ComparisonGroup): Judgement
     mask: Uint8Array.from(preferences.flat(), (cell) => cell === null ? 0 : 1),
     ...(logits === undefined ? {} : { logits: flat(logits) }),
     ...(cost === undefined ? {} : { cost }),
+    ...(counts === undefined ? {} : { counts }),
   };
 }

@@ -38,6 +38,8 @@ export interface GroupStatistics {
   readonly kl?: number;
   /** Sum of the judgements' costs, where the judge says what they cost. */
   readonly cost?: { readonly tokens: number; readonly requests: number; readonly currency: number };
+  /** Sums of the judgements' counts by name, where the judge counts something. */
+  readonly counts?: Readonly<Record<string, number>>;
 }
 
 /** Adds up {@linkcode GroupStatistics} group by group. */
@@ -77,6 +79,7 @@ export function groupStatistics(): StatisticsAccumulator {
   let chosen = 0, rejected = 0, triads = 0, cyclicTriads = 0;
   let returns = 0, reward = 0, kl = 0;
   let cost: { tokens: number; requests: number; currency: number } | undefined;
+  let counts: Record<string, number> | undefined;
   return {
     add(judgement, { winRates, dropped }, selected) {
       groups++;
@@ -96,6 +99,10 @@ export function groupStatistics(): StatisticsAccumulator {
         cost.tokens += judgement.cost.tokens ?? 0;
         cost.requests += judgement.cost.requests ?? 0;
         cost.currency += judgement.cost.currency ?? 0;
+      }
+      for (const [name, count] of Object.entries(judgement.counts ?? {})) {
+        counts ??= {};
+        counts[name] = (counts[name] ?? 0) + count;
       }
     },
     addReturn(value, logRatio) {
@@ -118,6 +125,7 @@ export function groupStatistics(): StatisticsAccumulator {
       ...(triads > 0 ? { cyclicTriadShare: cyclicTriads / triads } : {}),
       ...(returns > 0 ? { reward: reward / returns, kl: kl / returns } : {}),
       ...(cost === undefined ? {} : { cost }),
+      ...(counts === undefined ? {} : { counts }),
     }),
   };
 }

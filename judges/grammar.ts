@@ -41,6 +41,19 @@ or a model, by its folder or its name on the Hugging Face hub:
   gpm:PATH                a general preference   tau=0.1         normalize=0 (1: embeddings of length 1)
                           model
 
+or a language model of an OpenAI-compatible server, which is asked about each pair in both orders:
+
+  llm:MODEL@url=http://localhost:8080/v1
+
+  template=short        short, alpaca (AlpacaEval 2), mt-bench (pair-v2), or a Jinja file of your own, with
+                        prompt, messages, first and second
+  labels=A/B/C          how answers to your template begin (first, second, tie; without: [[A]], [[B]], [[C]])
+  logprobs=1            0: labels are read from the text alone        tokens=N      longest answer
+  unparsable=throw      pair, prompt: what is masked where an answer has no verdict
+  concurrency=4         requests at once       retries=3 timeout=120  of a request, times and seconds
+  budget=N              tokens after which nothing is asked           price=2.5/10  of a million tokens
+  key=FILE              holds the API key      cache=FOLDER           where answers are kept
+
 A path with white space or one of @ | + * , stands in quotes. Options follow an @: length:30-60@sharpness=3,cap=0.9
 
   sharpness=6   logit of a full difference of scores     noise=0   noise of the logit
@@ -69,6 +82,30 @@ const MODEL_OPTIONS: Readonly<Record<ModelJudge["kind"], readonly string[]>> = {
   "gpm": ["tau", "normalize"],
 };
 
+/** Options of a judge on a server that are numbers, and those that are texts. */
+const SERVER_OPTIONS = [
+  "logprobs",
+  "tokens",
+  "concurrency",
+  "retries",
+  "timeout",
+  "budget",
+  "price",
+];
+const SERVER_TEXTS = ["url", "template", "labels", "unparsable", "key", "cache"];
+
+/** A language model on a server, as it was read; whoever can reach it makes the judge. */
+export interface ServerJudge {
+  /** A language model. */
+  readonly kind: "llm";
+  /** The model's name on the server. */
+  readonly model: string;
+  /** Numbers by the names of options; `price` has two. */
+  readonly options: Readonly<Record<string, readonly number[]>>;
+  /** Texts by the names of options; `url` is there. */
+  readonly texts: Readonly<Record<string, string>>;
+}
+
 /** A judge that is a model, as it was read; whoever can open models makes it. */
 export interface ModelJudge {
   /** What kind of model. */
@@ -81,14 +118,14 @@ export interface ModelJudge {
 
 /** A term of a mixture as it was read. */
 export interface JudgeTerm {
-  /** A scripted judge, or a model that is to be opened. */
-  readonly judge: PreferenceOracle | ModelJudge;
+  /** A scripted judge, or a model that is to be opened or reached. */
+  readonly judge: PreferenceOracle | ModelJudge | ServerJudge;
   /** Positive. */
   readonly weight: number;
 }
 
-/** Whether a judge is a model that is to be opened. */
-export function isModelJudge(judge: JudgeTerm["judge"]): judge is ModelJudge {
+/** Whether a judge is a model that is to be opened or reached. */
+export function isModelJudge(judge: JudgeTerm["judge"]): judge is ModelJudge | ServerJudge {
   return "kind" in judge;
 }
 
@@ -107,7 +144,7 @@ interface ReadFeature {
  * judge    = term { "+" term }
  * term     = [ number "*" ] atom | atom "*" number
  * atom     = ( feature | "cycle:" feature "," feature "," feature { "," feature } | model ) [ options ]
- * model    = "pair-rm:" path | "reward:" path { "|" path } | "gpm:" path
+ * model    = "pair-rm:" path | "reward:" path { "|" path } | "gpm:" path | "llm:" path
  * path     = string | characters but white space and @ | + * , "
  * feature  = "length:" range | "characters:" range | "lexicon:" phrase { "|" phrase } | "example"
  *          | "regex:" ( "/" pattern "/" flags | string ) | "json"
@@ -116,7 +153,7 @@ interface ReadFeature {
  * phrase   = string | word                 word: letters, digits, ' and _
  * string   = '"' characters '"'            as in JSON: \" and \\ for " and \, \n for a new line
  * options  = "@" key "=" value { "," key "=" value }
- * value    = number                        numbers with "/" between them for strengths and weights
+ * value    = number | path                 numbers with "/" between them for strengths, weights, price
  * ```
  *
  * A term without a weight has weight 1, and weights are divided by their sum.
@@ -203,6 +240,7 @@ function readAtom(reader: Reader): JudgeTerm["judge"] {
   if (name !== undefined && Object.hasOwn(MODEL_OPTIONS, name)) {
     return readModel(reader, name as ModelJudge["kind"], start);
   }
+  if (name === "llm") return readServer(reader, start);
   if (name === "cycle") {
     if (!reader.take(":")) reader.fail('":" after cycle');
     const features: ReadFeature[] = [];
@@ -236,7 +274,7 @@ function readModel(reader: Reader, kind: ModelJudge["kind"], start: number): Mod
   const paths: string[] = [];
   do {
     reader.skip();
-    paths.push(readString(reader) ?? reader.expect(/[^\s@|+*,"]+/uy, what));
+    paths.push(readPath(reader, what));
   } while (kind === "reward" && reader.take("|"));
   const options = readOptions(reader, MODEL_OPTIONS[kind]);
   const weights = options.weights?.length ?? paths.length;
@@ -244,6 +282,20 @@ function readModel(reader: Reader, kind: ModelJudge["kind"], start: number): Mod
     reader.fail(`one weight for each of ${paths.length} models`, start);
   }
   return { kind, paths, options };
+}
+
+function readServer(reader: Reader, start: number): ServerJudge {
+  if (!reader.take(":")) reader.fail('":" and the name of a model after llm');
+  const model = readPath(reader, "the name of a model");
+  const texts: Record<string, string> = {};
+  const options = readOptions(reader, SERVER_OPTIONS, { known: SERVER_TEXTS, read: texts });
+  if (texts.url === undefined) reader.fail("the server of the model, as in @url=URL", start);
+  return { kind: "llm", model, options, texts };
+}
+
+function readPath(reader: Reader, what: string): string {
+  reader.skip();
+  return readString(reader) ?? reader.expect(/[^\s@|+*,"]+/uy, what);
 }
 
 const NUMBER = /(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?/y;
@@ -298,7 +350,7 @@ function readFeature(reader: Reader): ReadFeature {
     }
     default:
       return reader.fail(
-        `one of ${featureNames.join(", ")}, cycle, ${Object.keys(MODEL_OPTIONS).join(", ")}`,
+        `one of ${featureNames.join(", ")}, cycle, ${Object.keys(MODEL_OPTIONS).join(", ")}, llm`,
         start,
       );
   }
@@ -351,6 +403,10 @@ function readPattern(reader: Reader): [string, string] {
 function readOptions(
   reader: Reader,
   known: readonly string[],
+  texts: { readonly known: readonly string[]; readonly read: Record<string, string> } = {
+    known: [],
+    read: {},
+  },
 ): { [key: string]: readonly number[] } {
   const options: { [key: string]: readonly number[] } = {};
   if (!reader.take("@")) return options;
@@ -358,12 +414,19 @@ function readOptions(
     reader.skip();
     const start = reader.position();
     const key = reader.match(/[a-z]+/y) ?? "";
-    if (!known.includes(key)) reader.fail(`an option, one of ${known.join(", ")}`, start);
-    if (key in options) reader.fail(`each option once`, start);
+    const isText = texts.known.includes(key);
+    if (!isText && !known.includes(key)) {
+      reader.fail(`an option, one of ${[...texts.known, ...known].join(", ")}`, start);
+    }
+    if (key in options || key in texts.read) reader.fail(`each option once`, start);
     if (!reader.take("=")) reader.fail(`"=" after ${key}`);
+    if (isText) {
+      texts.read[key] = readPath(reader, `a text for ${key}`);
+      continue;
+    }
     const values: number[] = [];
     do values.push(Number(reader.expect(NUMBER, `a number for ${key}`))); while (
-      (key === "strengths" || key === "weights") && reader.take("/")
+      ["strengths", "weights", "price"].includes(key) && reader.take("/")
     );
     options[key] = values;
   } while (reader.take(","));

@@ -41,18 +41,27 @@ export {
   type ModelJudge,
   parseJudge,
   readJudge,
+  type ServerJudge,
 } from "./grammar.ts";
+export type { ChatAnswer, ChatModel, ChatQuestionOptions } from "./language_model/chat_model.ts";
+export {
+  type JudgeMeter,
+  languageModelJudge,
+  type LanguageModelJudgeOptions,
+} from "./language_model/language_model_judge.ts";
+export { ownTemplate, type OwnTemplateOptions } from "./language_model/own_template.ts";
+export {
+  type AnswerForm,
+  type PairwiseTemplate,
+  pairwiseTemplates,
+  promptText,
+  VERDICT_MARKS,
+} from "./language_model/pairwise_template.ts";
+export { JudgeError, readVerdict, type Verdict } from "./language_model/read_verdict.ts";
 export { mixtureJudge, type MixtureTerm } from "./mixture_judge.ts";
 export { type OrderReport, type OrderSwapJudge, orderSwapJudge } from "./order_swap.ts";
 export { pairJudge, type PairJudgeOptions, type PairModel } from "./pair_rm.ts";
 export { panelJudge, type PanelOptions } from "./panel_judge.ts";
-export {
-  type RatedGroup,
-  type RaterAgreement,
-  raterAgreement,
-  type RaterFacts,
-  raterFacts,
-} from "./raters.ts";
 export {
   fitTemperature,
   noisyJudge,

@@ -53,14 +53,23 @@ export async function* sideBySide(
   }
 }
 
-/** The costs of some judgements together, as a judgement has them: nothing where none has any. */
-export function costsOf(judgements: readonly Judgement[]): Pick<Judgement, "cost"> {
+/** The costs and counts of some judgements together, as a judgement has them: nothing where none has any. */
+export function costsOf(judgements: readonly Judgement[]): Pick<Judgement, "cost" | "counts"> {
   const cost: { tokens?: number; requests?: number; currency?: number } = {};
   for (const name of ["tokens", "requests", "currency"] as const) {
     const parts = judgements.flatMap((judgement) => judgement.cost?.[name] ?? []);
     if (parts.length > 0) cost[name] = parts.reduce((a, b) => a + b);
   }
-  return Object.keys(cost).length === 0 ? {} : { cost };
+  const counts: Record<string, number> = {};
+  for (const judgement of judgements) {
+    for (const [name, count] of Object.entries(judgement.counts ?? {})) {
+      counts[name] = (counts[name] ?? 0) + count;
+    }
+  }
+  return {
+    ...(Object.keys(cost).length === 0 ? {} : { cost }),
+    ...(Object.keys(counts).length === 0 ? {} : { counts }),
+  };
 }
 
 /**

@@ -89,6 +89,7 @@ export * from "./programs/decode.ts";
 export * from "./programs/likelihood.ts";
 export * from "./programs/loss_terms.ts";
 export * from "./programs/optimizer.ts";
+export * from "./remote/openai_chat.ts";
 export * from "./remote/openai_sampler.ts";
 export * from "./sequences.ts";
 export type { TokenizerDescription } from "./text/gguf_tokenizer.ts";

@@ -11,7 +11,6 @@ import { gameCommand } from "./game.ts";
 import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { judgeCommand } from "./judge.ts";
-import { judgeCompareCommand } from "./judge_compare.ts";
 import { judgeTrainCommand } from "./judge_train.ts";
 import { scoreCommand } from "./score.ts";
 import { trainCommand } from "./train.ts";
@@ -23,7 +22,6 @@ export const commands: readonly Command[] = [
   scoreCommand,
   judgeCommand,
   judgeTrainCommand,
-  judgeCompareCommand,
   gameCommand,
   exportCommand,
   compareCommand,

@@ -1,5 +1,5 @@
 /**
- * The package of this folder, pinned here once and fetched only when a remote policy first samples.
+ * The package of this folder, pinned here once and fetched only when a server is first asked.
  *
  * @module
  */
@@ -11,6 +11,13 @@ const OPENAI = "npm:openai@7.57.0";
 export interface ChatChoice {
   readonly message?: { readonly content?: string | null };
   readonly finish_reason?: string | null;
+  readonly logprobs?: {
+    readonly content?:
+      | readonly {
+        readonly top_logprobs?: readonly { readonly token: string; readonly logprob: number }[];
+      }[]
+      | null;
+  } | null;
 }
 
 /** What is used of the client. */
@@ -20,7 +27,10 @@ export interface OpenAiClient {
       create(
         body: Readonly<Record<string, unknown>>,
         options: { readonly signal?: AbortSignal },
-      ): Promise<{ readonly choices?: readonly ChatChoice[] }>;
+      ): Promise<{
+        readonly choices?: readonly ChatChoice[];
+        readonly usage?: { readonly prompt_tokens?: number; readonly completion_tokens?: number };
+      }>;
     };
   };
 }

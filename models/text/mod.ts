@@ -7,5 +7,6 @@
 
 export * from "./chat_template.ts";
 export * from "./text_codec.ts";
+export * from "./text_template.ts";
 export * from "./tokenizer.ts";
 export { huggingFaceTokenizer, type JsonObject } from "./huggingface_tokenizer.ts";
