@@ -63,6 +63,13 @@ export { type OrderReport, type OrderSwapJudge, orderSwapJudge } from "./order_s
 export { pairJudge, type PairJudgeOptions, type PairModel } from "./pair_rm.ts";
 export { panelJudge, type PanelOptions } from "./panel_judge.ts";
 export {
+  type RatedGroup,
+  type RaterAgreement,
+  raterAgreement,
+  type RaterFacts,
+  raterFacts,
+} from "./raters.ts";
+export {
   fitTemperature,
   noisyJudge,
   type NoisyJudgeOptions,

@@ -11,6 +11,7 @@ import { gameCommand } from "./game.ts";
 import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { judgeCommand } from "./judge.ts";
+import { judgeCompareCommand } from "./judge_compare.ts";
 import { judgeTrainCommand } from "./judge_train.ts";
 import { scoreCommand } from "./score.ts";
 import { trainCommand } from "./train.ts";
@@ -22,6 +23,7 @@ export const commands: readonly Command[] = [
   scoreCommand,
   judgeCommand,
   judgeTrainCommand,
+  judgeCompareCommand,
   gameCommand,
   exportCommand,
   compareCommand,

@@ -18,8 +18,10 @@ import {
 import type { OptionTable } from "./spec.ts";
 import { trainOptions } from "./train_options.ts";
 
+import { judgeCompareOptions } from "./judge_compare_options.ts";
 import { judgeTrainOptions } from "./judge_train_options.ts";
 
+export { judgeCompareOptions } from "./judge_compare_options.ts";
 export { judgeTrainOptions } from "./judge_train_options.ts";
 export { presets, trainOptions } from "./train_options.ts";
 
@@ -251,6 +253,7 @@ export const tables = {
   score: scoreOptions,
   judge: judgeOptions,
   "judge train": judgeTrainOptions,
+  "judge compare": judgeCompareOptions,
   game: gameOptions,
   export: exportOptions,
   compare: compareOptions,
