@@ -63,6 +63,7 @@ export { type OrderReport, type OrderSwapJudge, orderSwapJudge } from "./order_s
 export { pairJudge, type PairJudgeOptions, type PairModel } from "./pair_rm.ts";
 export { panelJudge, type PanelOptions } from "./panel_judge.ts";
 export {
+  commonPairs,
   type RatedGroup,
   type RaterAgreement,
   raterAgreement,

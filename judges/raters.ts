@@ -112,6 +112,42 @@ export function raterAgreement(
   one: readonly RatedGroup[],
   other: readonly RatedGroup[],
 ): RaterAgreement {
+  const both = commonPairs(one, other);
+  const share = (holds: (pair: JudgedPair) => boolean) => both.filter(holds).length / both.length;
+  const same = share(({ preference, label }) =>
+    Math.sign(preference - 0.5) === Math.sign(label - 0.5)
+  );
+  const ties = share(({ preference }) => preference === 0.5);
+  const otherTies = share(({ label }) => label === 0.5);
+  const chance = ties * otherTies + (1 - ties) * (1 - otherTies) / 2;
+  const { decided, accuracy } = agreement(both);
+  return {
+    pairs: both.length,
+    decided,
+    accuracy,
+    same,
+    kappa: chance === 1 ? NaN : (same - chance) / (1 - chance),
+  };
+}
+
+/**
+ * The pairs that two raters both rated: the first one's preference, with the second one's as its label.
+ *
+ * @throws {RangeError} When groups differ in number or size.
+ *
+ * @example
+ * ```ts
+ * import { commonPairs } from "./raters.ts";
+ * import assert from "node:assert/strict";
+ * const one = { preferences: [[null, 0.8], [0.2, null]] };
+ * const other = { preferences: [[null, 1], [0, null]] };
+ * assert.deepEqual(commonPairs([one], [other]), [{ preference: 0.8, label: 1 }]);
+ * ```
+ */
+export function commonPairs(
+  one: readonly RatedGroup[],
+  other: readonly RatedGroup[],
+): JudgedPair[] {
   const both: JudgedPair[] = [];
   if (one.length !== other.length) {
     throw new RangeError(
@@ -132,19 +168,5 @@ export function raterAgreement(
       }
     }
   }
-  const share = (holds: (pair: JudgedPair) => boolean) => both.filter(holds).length / both.length;
-  const same = share(({ preference, label }) =>
-    Math.sign(preference - 0.5) === Math.sign(label - 0.5)
-  );
-  const ties = share(({ preference }) => preference === 0.5);
-  const otherTies = share(({ label }) => label === 0.5);
-  const chance = ties * otherTies + (1 - ties) * (1 - otherTies) / 2;
-  const { decided, accuracy } = agreement(both);
-  return {
-    pairs: both.length,
-    decided,
-    accuracy,
-    same,
-    kappa: chance === 1 ? NaN : (same - chance) / (1 - chance),
-  };
+  return both;
 }

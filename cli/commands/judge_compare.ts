@@ -8,6 +8,8 @@ import { checkJudgement } from "../../core/judgements.ts";
 import type { ComparisonGroup, PreferenceOracle } from "../../core/oracle.ts";
 import { preferenceRows } from "../../core/records.ts";
 import {
+  commonPairs,
+  fitTemperature,
   type OrderReport,
   orderSwapJudge,
   type RatedGroup,
@@ -19,7 +21,7 @@ import {
 import { loadJudge } from "../load_judge.ts";
 import { judgeCompareOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
-import { textTable } from "../progress.ts";
+import { shortNumber, textTable } from "../progress.ts";
 import { characters, readRatedFile } from "../rated_file.ts";
 import { writeWhole } from "../whole_file.ts";
 import type { Command } from "./command.ts";
@@ -81,6 +83,7 @@ Without JUDGES the labels alone are looked at, and "verdicts" or "preferences" a
             one: one.name,
             other: other.name,
             ...raterAgreement(one.groups, other.groups),
+            ...(other.groups === labels ? { temperature: temperatureOf(one, other) } : {}),
           }))
         );
         print(ratersText(facts));
@@ -125,6 +128,16 @@ async function rate(
   return rated;
 }
 
+/** The temperature that suits the labels best; null where none does, such as without an error. */
+function temperatureOf(judge: Rater, labels: Rater): number | null {
+  try {
+    return fitTemperature(commonPairs(judge.groups, labels.groups));
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+}
+
 const percent = (share: number) => Number.isNaN(share) ? "-" : `${(100 * share).toFixed(1)} %`;
 
 function ratersText(
@@ -146,11 +159,15 @@ function ratersText(
 }
 
 function agreementsText(
-  agreements: readonly (RaterAgreement & { readonly one: string; readonly other: string })[],
+  agreements: readonly (RaterAgreement & {
+    readonly one: string;
+    readonly other: string;
+    readonly temperature?: number | null;
+  })[],
 ): string {
   return textTable(
-    ["", "against", "pairs", "decided", "accuracy", "same verdict", "kappa"],
-    agreements.map(({ one, other, pairs, decided, accuracy, same, kappa }) => [
+    ["", "against", "pairs", "decided", "accuracy", "same verdict", "kappa", "temperature"],
+    agreements.map(({ one, other, pairs, decided, accuracy, same, kappa, temperature }) => [
       one,
       other,
       `${pairs}`,
@@ -158,6 +175,7 @@ function agreementsText(
       percent(accuracy),
       percent(same),
       Number.isNaN(kappa) ? "-" : kappa.toFixed(3),
+      temperature == null ? "-" : shortNumber(temperature),
     ]),
   );
 }

@@ -53,6 +53,10 @@ Deno.test("sppo judge compare prints agreement, orders, cycles and lengths", asy
       ["characters:9-", "labels", 4, 3, 2 / 3, 0.5],
     );
     assert.deepEqual([first.accuracy, first.same], [0.5, 0.25]);
+    // In both orders together it takes no side, which no temperature changes.
+    assert.equal(first.temperature, null);
+    assert.ok(length.temperature > 0 && Number.isFinite(length.temperature));
+    assert.ok(!("temperature" in agreements[0]));
   });
 });
 
