@@ -1,15 +1,15 @@
 import { strict as assert } from "node:assert";
-import { readAsFloat32 } from "../../graph/tensor_source.ts";
-import { bytesSource, httpSource } from "../../models/checkpoints/byte_source.ts";
+import { readAsFloat32 } from "../../../graph/tensor_source.ts";
+import { bytesSource, httpSource } from "../../../models/checkpoints/byte_source.ts";
 import {
   configFromHuggingFace,
   configToHuggingFace,
-} from "../../models/checkpoints/huggingface_config.ts";
-import { openCheckpoint } from "../../models/checkpoints/open.ts";
-import { halfSplitRows, shifted, transposed } from "../../models/checkpoints/tensor_order.ts";
-import { openSafetensors, writeSafetensors } from "../../models/checkpoints/safetensors.ts";
-import { writeCheckpoint } from "../../models/checkpoints/write.ts";
-import { fromFloat32 } from "../../graph/tensor_source.ts";
+} from "../../../models/checkpoints/huggingface_config.ts";
+import { openCheckpoint } from "../../../models/checkpoints/open.ts";
+import { halfSplitRows, shifted, transposed } from "../../../models/checkpoints/tensor_order.ts";
+import { openSafetensors, writeSafetensors } from "../../../models/checkpoints/safetensors.ts";
+import { writeCheckpoint } from "../../../models/checkpoints/write.ts";
+import { fromFloat32 } from "../../../graph/tensor_source.ts";
 import {
   countingTensors,
   interleaveRows,
@@ -18,7 +18,7 @@ import {
   tinyConfig,
   tinyGguf,
   tinyLlama2c,
-} from "./_files.ts";
+} from "../_files.ts";
 
 const untied = { ...tinyConfig, tieWordEmbeddings: false };
 

@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
-import { decode, encodedByteLength, encodeFloats, encodings } from "../../graph/encodings.ts";
-import { float16ToFloat32, float32ToFloat16 } from "../../graph/float16.ts";
-import { fromFloat32, readAsFloat32, type TensorSource } from "../../graph/tensor_source.ts";
+import { decode, encodedByteLength, encodeFloats, encodings } from "../../../graph/encodings.ts";
+import { float16ToFloat32, float32ToFloat16 } from "../../../graph/float16.ts";
+import { fromFloat32, readAsFloat32, type TensorSource } from "../../../graph/tensor_source.ts";
 
 Deno.test("float32ToFloat16() inverts float16ToFloat32() for every bit pattern", () => {
   for (let bits = 0; bits < 65536; bits++) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { stopWatch } from "../../models/generation/stop_strings.ts";
+import { stopWatch } from "../../../models/generation/stop_strings.ts";
 
 /** What a watcher says after each token, and what it should by looking at the whole text. */
 function watchBoth(

@@ -1,7 +1,7 @@
 // What is read of the config.json of published models, whose fields are copied here.
 
 import assert from "node:assert/strict";
-import { configFromHuggingFace } from "../../models/mod.ts";
+import { configFromHuggingFace } from "../../../models/mod.ts";
 
 Deno.test("configFromHuggingFace() finds the windows and both rotary bases of gemma-3-1b-it", () => {
   const config = configFromHuggingFace({

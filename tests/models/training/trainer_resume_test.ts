@@ -1,10 +1,15 @@
 // Fits that are interrupted, or blow up, and go on.
 
 import assert from "node:assert/strict";
-import { type Journal, memoryJournal, type StepMetrics } from "../../core/mod.ts";
-import { lmTrainer, type LocalPolicy, OPTIMIZERS, type TrainingOptions } from "../../models/mod.ts";
-import { fit, groups, loraModel, OPTIONS } from "./_fit.ts";
-import { groupLogProbs, withBackend } from "./_tiny_model.ts";
+import { type Journal, memoryJournal, type StepMetrics } from "../../../core/mod.ts";
+import {
+  lmTrainer,
+  type LocalPolicy,
+  OPTIMIZERS,
+  type TrainingOptions,
+} from "../../../models/mod.ts";
+import { fit, groups, loraModel, OPTIONS } from "../_fit.ts";
+import { groupLogProbs, withBackend } from "../_tiny_model.ts";
 
 /** The bytes of the policy that a journal holds. */
 async function policyBytes(journal: Journal): Promise<Uint8Array> {

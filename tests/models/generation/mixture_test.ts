@@ -1,9 +1,9 @@
 // Mixtures of adapters of one model: what mixturePolicy() makes of language models.
 
 import assert from "node:assert/strict";
-import { mixturePolicy } from "../../core/mod.ts";
-import { assertNear, fit, groups, loraModel } from "./_fit.ts";
-import { groupLogProbs, sum, withBackend } from "./_tiny_model.ts";
+import { mixturePolicy } from "../../../core/mod.ts";
+import { assertNear, fit, groups, loraModel } from "../_fit.ts";
+import { groupLogProbs, sum, withBackend } from "../_tiny_model.ts";
 
 /** float32 log-probabilities of tens of tokens, added up in another order. */
 const SUMS = 1e-4;

@@ -1,8 +1,8 @@
 /** ggml's encodings against the `gguf` package; numbers and their script in tests/parity/. */
 
 import { strict as assert } from "node:assert";
-import { blockFormats, decode, type Encoding, encodings } from "../../graph/encodings.ts";
-import stored from "../parity/data/gguf_blocks.json" with { type: "json" };
+import { blockFormats, decode, type Encoding, encodings } from "../../../graph/encodings.ts";
+import stored from "../../parity/data/gguf_blocks.json" with { type: "json" };
 
 const bytesOf = (base64: string) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 

@@ -1,11 +1,11 @@
 // Fast sampling: encoded weights with 8-bit activations beside float32 scoring.
 
 import assert from "node:assert/strict";
-import type { Sampled } from "../../core/mod.ts";
-import { choosePrecision, LanguageModel } from "../../models/mod.ts";
-import { quantised } from "./_quantised.ts";
-import { tinyLlama } from "./_tiny_llama.ts";
-import { LORA, promptOf, sum, withBackend } from "./_tiny_model.ts";
+import type { Sampled } from "../../../core/mod.ts";
+import { choosePrecision, LanguageModel } from "../../../models/mod.ts";
+import { quantised } from "../_quantised.ts";
+import { tinyLlama } from "../_tiny_llama.ts";
+import { LORA, promptOf, sum, withBackend } from "../_tiny_model.ts";
 
 const SAMPLING = { samples: 4, temperature: 1, topP: 1, maxTokens: 12, seed: 3 };
 /** Decoded and encoded weights are the same numbers; sums have other orders. */

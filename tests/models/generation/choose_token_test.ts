@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { randomStream } from "../../core/random.ts";
-import { blockLogits, type ChoiceOptions, chooseToken, type Logits } from "../../models/mod.ts";
-import { fc } from "../_deps.ts";
-import { assertFits } from "./_chi_square.ts";
+import { randomStream } from "../../../core/random.ts";
+import { blockLogits, type ChoiceOptions, chooseToken, type Logits } from "../../../models/mod.ts";
+import { fc } from "../../_deps.ts";
+import { assertFits } from "../_chi_square.ts";
 
 const ALL: ChoiceOptions = { temperature: 1, topP: 1, topK: 0, minP: 0 };
 

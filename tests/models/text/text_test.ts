@@ -1,14 +1,14 @@
 import { strict as assert } from "node:assert";
-import { fc } from "../_deps.ts";
-import { openCheckpoint } from "../../models/checkpoints/open.ts";
-import { bytesSource } from "../../models/checkpoints/byte_source.ts";
-import { chatTemplateParser } from "../../models/text/chat_template.ts";
-import { huggingFaceTokenizer } from "../../models/text/huggingface_tokenizer.ts";
-import { llama2cTokenizer } from "../../models/text/llama2c_tokenizer.ts";
-import { PIECE, sentencePieceTokenizer } from "../../models/text/sentencepiece.ts";
-import { createTextCodec } from "../../models/text/text_codec.ts";
-import { streamDecoder, type Tokenizer } from "../../models/text/tokenizer.ts";
-import { Bytes, sources, tinyConfig, tinyGguf } from "./_files.ts";
+import { fc } from "../../_deps.ts";
+import { openCheckpoint } from "../../../models/checkpoints/open.ts";
+import { bytesSource } from "../../../models/checkpoints/byte_source.ts";
+import { chatTemplateParser } from "../../../models/text/chat_template.ts";
+import { huggingFaceTokenizer } from "../../../models/text/huggingface_tokenizer.ts";
+import { llama2cTokenizer } from "../../../models/text/llama2c_tokenizer.ts";
+import { PIECE, sentencePieceTokenizer } from "../../../models/text/sentencepiece.ts";
+import { createTextCodec } from "../../../models/text/text_codec.ts";
+import { streamDecoder, type Tokenizer } from "../../../models/text/tokenizer.ts";
+import { Bytes, sources, tinyConfig, tinyGguf } from "../_files.ts";
 
 const SEED = 20240501;
 
@@ -371,8 +371,8 @@ Deno.test("encodePrompt() adds BOS to raw text once", async () => {
 
 Deno.test("text() of a folder finds its tokenizer and template", async () => {
   const utf8 = new TextEncoder();
-  const { writeCheckpoint } = await import("../../models/checkpoints/write.ts");
-  const { countingTensors } = await import("./_files.ts");
+  const { writeCheckpoint } = await import("../../../models/checkpoints/write.ts");
+  const { countingTensors } = await import("../_files.ts");
   const tokenizer = {
     added_tokens: [{ id: 2, content: "<e>", special: true }],
     pre_tokenizer: { type: "ByteLevel", add_prefix_space: false },

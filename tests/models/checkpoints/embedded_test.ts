@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { createOnnxBackend } from "../../backends/onnx/mod.ts";
-import { openEmbeddedPolicy } from "../../models/embedded/mod.ts";
-import { LanguageModel } from "../../models/mod.ts";
+import { createOnnxBackend } from "../../../backends/onnx/mod.ts";
+import { openEmbeddedPolicy } from "../../../models/embedded/mod.ts";
+import { LanguageModel } from "../../../models/mod.ts";
 
-const FILES = new URL("../../models/embedded/files/", import.meta.url);
+const FILES = new URL("../../../models/embedded/files/", import.meta.url);
 const MAX_PARAMETERS = 1.5e6;
 const MAX_BYTES = 3e6;
 

@@ -2,13 +2,16 @@
 // tests/parity/family_tokenizers.py.
 
 import assert from "node:assert/strict";
-import { openGguf } from "../../models/checkpoints/gguf.ts";
-import { bytesSource } from "../../models/mod.ts";
-import { ggufTokenizer } from "../../models/text/gguf_tokenizer.ts";
-import { huggingFaceTokenizer, type JsonObject } from "../../models/text/huggingface_tokenizer.ts";
-import { PIECE } from "../../models/text/sentencepiece.ts";
-import type { Tokenizer } from "../../models/text/tokenizer.ts";
-import { type GgufMetadata, writeGguf } from "./_files.ts";
+import { openGguf } from "../../../models/checkpoints/gguf.ts";
+import { bytesSource } from "../../../models/mod.ts";
+import { ggufTokenizer } from "../../../models/text/gguf_tokenizer.ts";
+import {
+  huggingFaceTokenizer,
+  type JsonObject,
+} from "../../../models/text/huggingface_tokenizer.ts";
+import { PIECE } from "../../../models/text/sentencepiece.ts";
+import type { Tokenizer } from "../../../models/text/tokenizer.ts";
+import { type GgufMetadata, writeGguf } from "../_files.ts";
 
 interface Vocabulary {
   readonly tokens: readonly string[];
@@ -30,7 +33,7 @@ const stored: {
   readonly texts: readonly string[];
   readonly families: Readonly<Record<string, Family>>;
 } = JSON.parse(
-  await Deno.readTextFile(new URL("../parity/data/tokenizers.json", import.meta.url)),
+  await Deno.readTextFile(new URL("../../parity/data/tokenizers.json", import.meta.url)),
 );
 
 /** `<unk>`, `<s>` and `</s>`. */

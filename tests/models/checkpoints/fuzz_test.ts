@@ -6,14 +6,14 @@
 import { strict as assert } from "node:assert";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { fc } from "../_deps.ts";
-import { encodedByteLength } from "../../graph/encodings.ts";
-import { readAsFloat32 } from "../../graph/tensor_source.ts";
-import { type ByteSource, bytesSource } from "../../models/checkpoints/byte_source.ts";
-import { openGguf } from "../../models/checkpoints/gguf.ts";
-import { GgufStrings } from "../../models/checkpoints/gguf_strings.ts";
-import { openCheckpoint } from "../../models/checkpoints/open.ts";
-import { readAdapter, writeAdapter } from "../../models/checkpoints/peft.ts";
+import { fc } from "../../_deps.ts";
+import { encodedByteLength } from "../../../graph/encodings.ts";
+import { readAsFloat32 } from "../../../graph/tensor_source.ts";
+import { type ByteSource, bytesSource } from "../../../models/checkpoints/byte_source.ts";
+import { openGguf } from "../../../models/checkpoints/gguf.ts";
+import { GgufStrings } from "../../../models/checkpoints/gguf_strings.ts";
+import { openCheckpoint } from "../../../models/checkpoints/open.ts";
+import { readAdapter, writeAdapter } from "../../../models/checkpoints/peft.ts";
 import {
   Bytes,
   countingTensors,
@@ -22,7 +22,7 @@ import {
   tinyGguf,
   tinyLlama2c,
   writeGguf,
-} from "./_files.ts";
+} from "../_files.ts";
 
 const SEED = 20240502;
 const RUNS = 1000;

@@ -1,8 +1,8 @@
 // The remote sampler against a server in this process that speaks OpenAI's chat completions.
 
 import assert from "node:assert/strict";
-import type { Prompt, Sampled, SampleOptions } from "../../core/mod.ts";
-import { openAiSampler, type OpenAiSamplerOptions } from "../../models/mod.ts";
+import type { Prompt, Sampled, SampleOptions } from "../../../core/mod.ts";
+import { openAiSampler, type OpenAiSamplerOptions } from "../../../models/mod.ts";
 
 const SAMPLING: SampleOptions = { samples: 2, temperature: 0.7, topP: 0.9, maxTokens: 9, seed: 3 };
 
@@ -304,7 +304,7 @@ Deno.test("openAiSampler() refuses top-k and min-p before any request", () =>
   }));
 
 Deno.test("openAiSampler() fetches its package when it first samples, not before", async () => {
-  const url = new URL("../../models/remote/openai_sampler.ts", import.meta.url).href;
+  const url = new URL("../../../models/remote/openai_sampler.ts", import.meta.url).href;
   const program = `
     const { openAiSampler } = await import(${JSON.stringify(url)});
     const policy = openAiSampler({ baseUrl: "http://127.0.0.1:1/v1", model: "m" });

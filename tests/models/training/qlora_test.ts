@@ -1,14 +1,14 @@
 // Adapters over weights that stay encoded.
 
 import assert from "node:assert/strict";
-import { fromFloat32 } from "../../graph/mod.ts";
-import { type Checkpoint, LanguageModel, loraTensors, OPTIMIZERS } from "../../models/mod.ts";
-import { prepareGroups } from "../../models/training/prepare.ts";
-import { takeStep } from "../../models/training/step.ts";
-import { randomNumbers } from "../graph/_cases.ts";
-import { assertNear, groups } from "./_fit.ts";
-import { quantised } from "./_quantised.ts";
-import { LORA, withBackend } from "./_tiny_model.ts";
+import { fromFloat32 } from "../../../graph/mod.ts";
+import { type Checkpoint, LanguageModel, loraTensors, OPTIMIZERS } from "../../../models/mod.ts";
+import { prepareGroups } from "../../../models/training/prepare.ts";
+import { takeStep } from "../../../models/training/step.ts";
+import { randomNumbers } from "../../graph/_cases.ts";
+import { assertNear, groups } from "../_fit.ts";
+import { quantised } from "../_quantised.ts";
+import { LORA, withBackend } from "../_tiny_model.ts";
 
 /** Relative; float32 sums in another order, through two blocks. */
 const TOLERANCE = 1e-4;

@@ -1,11 +1,11 @@
 // A head trained on a rock–paper–scissors preference, and reward models against transformers.
 
 import assert from "node:assert/strict";
-import { createOnnxBackend } from "../../backends/onnx/mod.ts";
-import { randomStream } from "../../core/mod.ts";
-import type { Backend } from "../../graph/mod.ts";
-import { agreement, type JudgedPair } from "../../judges/agreement.ts";
-import { generalPreferenceJudge, rewardJudge } from "../../judges/mod.ts";
+import { createOnnxBackend } from "../../../backends/onnx/mod.ts";
+import { randomStream } from "../../../core/mod.ts";
+import type { Backend } from "../../../graph/mod.ts";
+import { agreement, type JudgedPair } from "../../../judges/agreement.ts";
+import { generalPreferenceJudge, rewardJudge } from "../../../judges/mod.ts";
 import {
   judgeFiles,
   judgeParts,
@@ -19,10 +19,10 @@ import {
   type TrainedJudge,
   trainJudge,
   type TrainJudgeOptions,
-} from "../../models/mod.ts";
-import { bytesSource, openCheckpoint } from "../../models/mod.ts";
-import { SequenceReader } from "../../models/preference/sequence_reader.ts";
-import { dataFiles, storedNumbers } from "./_tiny_llama.ts";
+} from "../../../models/mod.ts";
+import { bytesSource, openCheckpoint } from "../../../models/mod.ts";
+import { SequenceReader } from "../../../models/preference/sequence_reader.ts";
+import { dataFiles, storedNumbers } from "../_tiny_llama.ts";
 
 const FILES = ["config.json", "model.safetensors", "tokenizer.json"] as const;
 /** float32 against float32, of rewards of about 1. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { type GivenTensor, gradients, interpret, ProgramBuilder } from "../../graph/mod.ts";
-import { packSequences, type Sequence } from "../../models/mod.ts";
-import { sharedAttention, sharedPrompts } from "../../models/programs/shared_prompts.ts";
-import { randomNumbers } from "../graph/_cases.ts";
+import { type GivenTensor, gradients, interpret, ProgramBuilder } from "../../../graph/mod.ts";
+import { packSequences, type Sequence } from "../../../models/mod.ts";
+import { sharedAttention, sharedPrompts } from "../../../models/programs/shared_prompts.ts";
+import { randomNumbers } from "../../graph/_cases.ts";
 
 /** float64 sums in another order. */
 const TOLERANCE = 1e-12;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { fedTokens, packSequences, planSequences, type Sequence } from "../../models/mod.ts";
-import { fc } from "../_deps.ts";
+import { fedTokens, packSequences, planSequences, type Sequence } from "../../../models/mod.ts";
+import { fc } from "../../_deps.ts";
 
 const ids = (length: { minLength: number; maxLength: number }) =>
   fc.array(fc.integer({ min: 0, max: 9 }), length);

@@ -1,12 +1,12 @@
 import { strict as assert } from "node:assert";
-import { encodeFloats } from "../../graph/encodings.ts";
-import { fromFloat32, readAsFloat32 } from "../../graph/tensor_source.ts";
-import { createReferenceBackend } from "../../graph/reference_backend.ts";
-import { bytesSource } from "../../models/checkpoints/byte_source.ts";
-import { openGguf } from "../../models/checkpoints/gguf.ts";
-import { type Checkpoint, openCheckpoint } from "../../models/checkpoints/open.ts";
-import { writeSafetensors } from "../../models/checkpoints/safetensors.ts";
-import { halfSplitRows } from "../../models/checkpoints/tensor_order.ts";
+import { encodeFloats } from "../../../graph/encodings.ts";
+import { fromFloat32, readAsFloat32 } from "../../../graph/tensor_source.ts";
+import { createReferenceBackend } from "../../../graph/reference_backend.ts";
+import { bytesSource } from "../../../models/checkpoints/byte_source.ts";
+import { openGguf } from "../../../models/checkpoints/gguf.ts";
+import { type Checkpoint, openCheckpoint } from "../../../models/checkpoints/open.ts";
+import { writeSafetensors } from "../../../models/checkpoints/safetensors.ts";
+import { halfSplitRows } from "../../../models/checkpoints/tensor_order.ts";
 import {
   type ByteStream,
   externalData,
@@ -16,18 +16,18 @@ import {
   huggingFaceModel,
   mergedTensors,
   safetensorsStream,
-} from "../../models/export/mod.ts";
-import { neighbourRows } from "../../models/export/neighbour_rows.ts";
-import { randomStream } from "../../core/random.ts";
-import { allTargets, type DecoderConfig, loraTensors } from "../../models/architectures/mod.ts";
-import { ggufTokenizer as readGgufTokenizer } from "../../models/text/gguf_tokenizer.ts";
-import { sentencePieceTokenizer } from "../../models/text/sentencepiece.ts";
-import { createTextCodec } from "../../models/text/text_codec.ts";
-import { LanguageModel } from "../../models/language_model.ts";
-import type { LoadedAdapter } from "../../models/policy_files.ts";
-import stored from "../parity/data/gguf_blocks.json" with { type: "json" };
-import { tinyModelFiles } from "../cli/_tiny_model.ts";
-import { countingTensors, sources, tinyConfig } from "./_files.ts";
+} from "../../../models/export/mod.ts";
+import { neighbourRows } from "../../../models/export/neighbour_rows.ts";
+import { randomStream } from "../../../core/random.ts";
+import { allTargets, type DecoderConfig, loraTensors } from "../../../models/architectures/mod.ts";
+import { ggufTokenizer as readGgufTokenizer } from "../../../models/text/gguf_tokenizer.ts";
+import { sentencePieceTokenizer } from "../../../models/text/sentencepiece.ts";
+import { createTextCodec } from "../../../models/text/text_codec.ts";
+import { LanguageModel } from "../../../models/language_model.ts";
+import type { LoadedAdapter } from "../../../models/policy_files.ts";
+import stored from "../../parity/data/gguf_blocks.json" with { type: "json" };
+import { tinyModelFiles } from "../../cli/_tiny_model.ts";
+import { countingTensors, sources, tinyConfig } from "../_files.ts";
 
 const bytesOf = (base64: string) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 

@@ -2,14 +2,14 @@
 // tests/parity/tiny_judges.py, and the README's own numbers where its weights are given.
 
 import assert from "node:assert/strict";
-import { createOnnxBackend } from "../../backends/onnx/mod.ts";
-import { openCheckpointFiles } from "../../cli/file_source.ts";
-import { pairJudge } from "../../judges/pair_rm.ts";
-import { rankScores, ranksOf } from "../../judges/ranking.ts";
-import { bytesSource, pairLayout, PairRanker } from "../../models/mod.ts";
-import { huggingFaceTokenizer } from "../../models/text/mod.ts";
-import { testOracle } from "../judges/conformance.ts";
-import { dataFiles, storedNumbers } from "./_tiny_llama.ts";
+import { createOnnxBackend } from "../../../backends/onnx/mod.ts";
+import { openCheckpointFiles } from "../../../cli/file_source.ts";
+import { pairJudge } from "../../../judges/pair_rm.ts";
+import { rankScores, ranksOf } from "../../../judges/ranking.ts";
+import { bytesSource, pairLayout, PairRanker } from "../../../models/mod.ts";
+import { huggingFaceTokenizer } from "../../../models/text/mod.ts";
+import { testOracle } from "../../judges/conformance.ts";
+import { dataFiles, storedNumbers } from "../_tiny_llama.ts";
 
 /** float32 against float32, of logits of about 1. */
 const TOLERANCE = 1e-4;
@@ -77,7 +77,9 @@ for (const [folder, groups] of Object.entries(pair_rm)) {
 
 Deno.test("pairLayout() gives the reference's tokens, cut as it cuts them", async () => {
   const json = JSON.parse(
-    await Deno.readTextFile(new URL("../parity/data/tiny_pair_rm/tokenizer.json", import.meta.url)),
+    await Deno.readTextFile(
+      new URL("../../parity/data/tiny_pair_rm/tokenizer.json", import.meta.url),
+    ),
   );
   const layout = pairLayout(await huggingFaceTokenizer(json), ["[CLS]", "[SEP]", "[PAD]"]);
   for (const { prompt, responses, ids, lengths } of pair_rm.tiny_pair_rm!) {

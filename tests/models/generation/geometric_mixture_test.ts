@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { geometricMixture, type LocalPolicy, type Sampler } from "../../models/mod.ts";
+import { geometricMixture, type LocalPolicy, type Sampler } from "../../../models/mod.ts";
 import {
   LORA,
   promptOf,
@@ -8,7 +8,7 @@ import {
   tinyModel,
   VOCAB_SIZE,
   withBackend,
-} from "./_tiny_model.ts";
+} from "../_tiny_model.ts";
 
 /** Nats; two programs in float32, mixed in float64. */
 const TOLERANCE = 1e-4;

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { openCheckpointFiles, openFile } from "../../cli/file_source.ts";
+import { openCheckpointFiles, openFile } from "../../../cli/file_source.ts";
 
 Deno.test("openFile() reads ranges that overlap in time", async () => {
   const folder = await Deno.makeTempDir();

@@ -6,13 +6,13 @@ import {
   type StepGroup,
   stepLoss,
   stepSlopes,
-} from "../../core/mod.ts";
-import { randomStream } from "../../core/random.ts";
-import { gradients, interpret, ProgramBuilder } from "../../graph/mod.ts";
-import { lossTotal, OPTIMIZERS } from "../../models/mod.ts";
-import { assertNear, fit, groups } from "./_fit.ts";
-import { storedNumbers } from "./_tiny_llama.ts";
-import { groupLogProbs, sum, tinyModel, withBackend } from "./_tiny_model.ts";
+} from "../../../core/mod.ts";
+import { randomStream } from "../../../core/random.ts";
+import { gradients, interpret, ProgramBuilder } from "../../../graph/mod.ts";
+import { lossTotal, OPTIMIZERS } from "../../../models/mod.ts";
+import { assertNear, fit, groups } from "../_fit.ts";
+import { storedNumbers } from "../_tiny_llama.ts";
+import { groupLogProbs, sum, tinyModel, withBackend } from "../_tiny_model.ts";
 
 /** float64 both, summed in another order; ORPO's log(1 − eˣ) is written in another way. */
 const PROGRAM_TOLERANCE = 1e-9;

@@ -1,7 +1,7 @@
 // Fitting the tiny random Llama on the onnx backend. Parity with PyTorch is in llama_parity_test.ts.
 
 import assert from "node:assert/strict";
-import { memoryJournal } from "../../core/mod.ts";
+import { memoryJournal } from "../../../core/mod.ts";
 import {
   bytesSource,
   lmTrainer,
@@ -10,10 +10,10 @@ import {
   openCheckpoint,
   openSafetensors,
   type TrainingOptions,
-} from "../../models/mod.ts";
-import { prepareGroups } from "../../models/training/prepare.ts";
-import { assertNear, BETA, fit, groups, loraModel, OPTIONS } from "./_fit.ts";
-import { groupLogProbs, promptOf, sum, tinyModel, withBackend } from "./_tiny_model.ts";
+} from "../../../models/mod.ts";
+import { prepareGroups } from "../../../models/training/prepare.ts";
+import { assertNear, BETA, fit, groups, loraModel, OPTIONS } from "../_fit.ts";
+import { groupLogProbs, promptOf, sum, tinyModel, withBackend } from "../_tiny_model.ts";
 
 /** Log-ratios before the first step come from the same program twice: only sums of tokens round. */
 const ZERO_TOLERANCE = 1e-5;

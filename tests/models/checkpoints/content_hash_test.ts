@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { contentHash, hashText } from "../../models/content_hash.ts";
-import { fc } from "../_deps.ts";
+import { contentHash, hashText } from "../../../models/content_hash.ts";
+import { fc } from "../../_deps.ts";
 
 function digest(parts: readonly Uint8Array[]): string {
   const hash = contentHash();

@@ -1,16 +1,16 @@
 import { strict as assert } from "node:assert";
-import { readAsFloat32 } from "../../graph/tensor_source.ts";
-import { openCheckpoint } from "../../models/checkpoints/open.ts";
-import { layoutOf } from "../../models/architectures/mod.ts";
+import { readAsFloat32 } from "../../../graph/tensor_source.ts";
+import { openCheckpoint } from "../../../models/checkpoints/open.ts";
+import { layoutOf } from "../../../models/architectures/mod.ts";
 import {
   type AdapterConfig,
   checkAdapterFits,
   readAdapter,
   writeAdapter,
-} from "../../models/checkpoints/peft.ts";
-import type { FloatTensor } from "../../models/checkpoints/safetensors.ts";
-import { openCheckpointFiles } from "../../cli/file_source.ts";
-import { sources, tinyConfig } from "./_files.ts";
+} from "../../../models/checkpoints/peft.ts";
+import type { FloatTensor } from "../../../models/checkpoints/safetensors.ts";
+import { openCheckpointFiles } from "../../../cli/file_source.ts";
+import { sources, tinyConfig } from "../_files.ts";
 
 const config: AdapterConfig = {
   rank: 3,
@@ -115,7 +115,7 @@ Deno.test("checkAdapterFits() refuses an adapter of another model", () => {
 });
 
 const parity = (name: string) =>
-  decodeURIComponent(new URL(`../parity/data/${name}`, import.meta.url).pathname);
+  decodeURIComponent(new URL(`../../parity/data/${name}`, import.meta.url).pathname);
 
 Deno.test("readAdapter() reads what peft wrote for the model that transformers wrote", async () => {
   using model = await openCheckpointFiles(parity("tiny_llama"));

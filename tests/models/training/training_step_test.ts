@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { learningRateAt, type LocalPolicy, OPTIMIZERS } from "../../models/mod.ts";
-import { type PreparedGroup, prepareGroups } from "../../models/training/prepare.ts";
-import { takeStep } from "../../models/training/step.ts";
-import { assertNear, groups, loraModel } from "./_fit.ts";
-import { LORA, sum, tinyAdapter, tinyModel, VOCAB_SIZE, withBackend } from "./_tiny_model.ts";
+import { learningRateAt, type LocalPolicy, OPTIMIZERS } from "../../../models/mod.ts";
+import { type PreparedGroup, prepareGroups } from "../../../models/training/prepare.ts";
+import { takeStep } from "../../../models/training/step.ts";
+import { assertNear, groups, loraModel } from "../_fit.ts";
+import { LORA, sum, tinyAdapter, tinyModel, VOCAB_SIZE, withBackend } from "../_tiny_model.ts";
 
 /** Relative; micro-batches add up gradients in another order. */
 const GRADIENT_TOLERANCE = 1e-5;

@@ -1,11 +1,16 @@
 // Sampling from the tiny random Llama on the onnx backend.
 
 import assert from "node:assert/strict";
-import type { Prompt, Sampled, SampleOptions } from "../../core/mod.ts";
-import type { Backend, BoundExecutable, HostTensor } from "../../graph/mod.ts";
-import { type Decoder, generate, type LanguageModel, type LocalPolicy } from "../../models/mod.ts";
-import { assertFits } from "./_chi_square.ts";
-import { promptOf, somePrompts, sum, tinyModel, VOCAB_SIZE, withBackend } from "./_tiny_model.ts";
+import type { Prompt, Sampled, SampleOptions } from "../../../core/mod.ts";
+import type { Backend, BoundExecutable, HostTensor } from "../../../graph/mod.ts";
+import {
+  type Decoder,
+  generate,
+  type LanguageModel,
+  type LocalPolicy,
+} from "../../../models/mod.ts";
+import { assertFits } from "../_chi_square.ts";
+import { promptOf, somePrompts, sum, tinyModel, VOCAB_SIZE, withBackend } from "../_tiny_model.ts";
 
 /** The decode program and the likelihood program sum in other orders: float32 roundings. */
 const LOG_PROB_TOLERANCE = 1e-4;
