@@ -24,6 +24,7 @@ export * from "./encodings.ts";
 export type { Float64Tensor } from "./float64.ts";
 export * from "./gradient.ts";
 export * from "./interpret.ts";
+export { peakBytes } from "./peak_bytes.ts";
 export * from "./program.ts";
 export * from "./reference_backend.ts";
 export * from "./rewrite.ts";

@@ -44,6 +44,7 @@ import {
   type OptimizerOptions,
   optimizerProgram,
 } from "./programs/optimizer.ts";
+import { vocabularyChunks } from "./programs/vocabulary_chunks.ts";
 import type { TextCodec } from "./text/text_codec.ts";
 import type { Fit } from "./training/fit.ts";
 
@@ -144,9 +145,11 @@ export class LanguageModel {
     this.trainable = options.trainable ?? { kind: "none" };
     this.tokensPerBatch = options.tokensPerBatch ?? 1024;
     this.checkpointing = options.checkpointing ?? false;
-    const logitsBytes = 4 * this.tokensPerBatch * fields.config.vocabSize;
-    const parts = Math.ceil(logitsBytes / (options.logitsBytes ?? 2 ** 29));
-    this.vocabularyChunks = Math.min(parts, fields.config.vocabSize);
+    this.vocabularyChunks = vocabularyChunks(
+      fields.config.vocabSize,
+      this.tokensPerBatch,
+      options.logitsBytes,
+    );
     this.#decoders = new DecoderPool({
       config: fields.config,
       text: fields.text,

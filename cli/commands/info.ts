@@ -6,18 +6,23 @@
 
 import type { Checkpoint } from "../../models/checkpoints/open.ts";
 import { cacheBytesPerToken } from "../../models/programs/decode.ts";
+import type { TrainingMemory } from "../../models/training/memory.ts";
 import { oneLine } from "../errors.ts";
 import { loadCheckpoint } from "../load_model.ts";
 import { infoOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
 import { byteSize } from "../progress.ts";
+import { trainMemory } from "../train_memory.ts";
 import type { Command } from "./command.ts";
 
 /** The command. */
 export const infoCommand: Command<typeof infoOptions> = {
   name: "info",
   summary: "what a checkpoint is",
-  description: "Says what a checkpoint is, from its headers alone.",
+  description:
+    `Says what a checkpoint is, and about what memory sppo train will take with the options
+given here on the native backend (Linux, LoRA or all weights, sampling in float32, pairs), from its
+headers alone.`,
   options: infoOptions,
   async prepare({ layers, print, ...context }) {
     const values = resolveValues(infoOptions, layers);
@@ -51,6 +56,7 @@ export const infoCommand: Command<typeof infoOptions> = {
       ["tokenizer", tokenizer],
       ["chat template", template],
       ["cache per token", byteSize(cacheBytesPerToken(config))],
+      ...describeMemory(trainMemory(checkpoint, values)),
     ];
     return {
       run() {
@@ -60,6 +66,18 @@ export const infoCommand: Command<typeof infoOptions> = {
     };
   },
 };
+
+const total = (memory: TrainingMemory): number =>
+  Object.values({ ...memory }).reduce((sum, bytes) => sum + bytes, 0);
+
+function describeMemory(memory: TrainingMemory): readonly (readonly [string, string])[] {
+  return [
+    ["training takes", byteSize(total(memory))],
+    ...Object.entries({ ...memory }).map(([name, bytes]) =>
+      [`  ${name}`, byteSize(bytes)] as const
+    ),
+  ];
+}
 
 async function describeText(
   checkpoint: Checkpoint,

@@ -244,7 +244,27 @@ export const compareOptions = {
 } as const satisfies OptionTable;
 
 /** Options of `sppo info`. */
-export const infoOptions = { ...model, ...common } as const satisfies OptionTable;
+export const infoOptions = {
+  ...model,
+  tokensPerBatch: trainOptions.tokensPerBatch,
+  checkpointing: trainOptions.checkpointing,
+  keepEncoded: trainOptions.keepEncoded,
+  trainable: trainOptions.trainable,
+  loraRank: trainOptions.loraRank,
+  loraTargets: trainOptions.loraTargets,
+  optimizer: trainOptions.optimizer,
+  samples: trainOptions.samples,
+  promptsPerBatch: trainOptions.promptsPerBatch,
+  maxTokens: trainOptions.maxTokens,
+  promptTokens: {
+    type: "integer",
+    min: 1,
+    default: 128,
+    group: "Sampling",
+    help: "tokens of a prompt, for the memory of a training command",
+  },
+  ...common,
+} as const satisfies OptionTable;
 
 /** The tables by command. */
 export const tables = {

@@ -46,7 +46,8 @@ interface DecodeProgram {
   users: number;
 }
 
-const PREFILL_ROWS = 8;
+/** Rows of the cache that prompts are prefilled in. */
+export const PREFILL_ROWS = 8;
 
 /** Programs kept while no one uses them: one to sample with and one to evaluate with. */
 const PROGRAMS_KEPT = 2;

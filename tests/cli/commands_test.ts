@@ -138,6 +138,13 @@ Deno.test("sppo info, --version and help say what they should", async () => {
     assert.match(info, /^weights +31.5 KiB, 31.5 KiB in float32$/m); // 4 bytes each
     assert.match(info, /^tokenizer +259 tokens; a turn ends with 256 "<\|end\|>"$/m);
     assert.match(info, /^cache per token +128 B$/m);
+    assert.match(info, /^ {2}weights +31.5 KiB$/m);
+    const activations = async (...options: string[]) => {
+      const { stdout } = succeeded(await sppo(["info", "--model", "tiny", ...options], { cwd }));
+      return stdout.match(/^ {2}activations +(.*)$/m)![1]!;
+    };
+    assert.notEqual(await activations(), await activations("--tokens-per-batch", "512"));
+    assert.notEqual(await activations(), await activations("--checkpointing"));
     assert.equal((await sppo(["--version"], { cwd })).stdout.split(" ")[1], VERSION);
     assert.match((await sppo(["help", "judge"], { cwd })).stdout, /length:30-60/);
     assert.equal((await sppo([], { cwd })).code, 2);
