@@ -107,7 +107,7 @@ async function makeBackend(name: BackendArguments["backend"], threads: number): 
       return await (await import("../backends/onnx/mod.ts")).createOnnxBackend({ threads });
     case "onnx-wasm": {
       const { createOnnxWebBackend } = await import("../backends/onnx/mod.ts");
-      return await createOnnxWebBackend({ device: "wasm", threads });
+      return await createOnnxWebBackend({ device: "wasm" });
     }
     case "tfjs-webgpu":
     case "tfjs-wasm":

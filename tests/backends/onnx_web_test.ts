@@ -4,7 +4,7 @@ import { conformance } from "./conformance.ts";
 /** As for the native backend; WASM has short polynomials of its own. */
 const TOLERANCE = 2e-5;
 
-conformance(() => createOnnxWebBackend({ device: "wasm", threads: 2 }), {
+conformance(() => createOnnxWebBackend({ device: "wasm" }), {
   name: "onnx-wasm",
   tolerance: TOLERANCE,
 });

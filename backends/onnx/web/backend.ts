@@ -16,16 +16,19 @@ export interface CreateOnnxWebBackendOptions {
   /** The package, where it does not come from the package registry: in a browser. */
   readonly module?: OnnxWebModule;
   /**
-   * Threads of the WASM device. Default: the number of logical processors; in a page, 1 unless it is
-   * cross-origin isolated.
+   * Threads of the WASM device. Default: the number of logical processors in a page that is cross-origin
+   * isolated, else 1.
    */
   readonly threads?: number;
 }
 
-/** A page without isolation has no memory that threads could share. */
+/**
+ * A page without isolation has no memory that threads could share. In Deno threads work, but they wait
+ * by spinning, and on a busy machine a run then all but stands still.
+ */
 function mostThreads(): number {
   const { crossOriginIsolated } = globalThis as { readonly crossOriginIsolated?: boolean };
-  return crossOriginIsolated === false ? 1 : navigator.hardwareConcurrency;
+  return crossOriginIsolated ? navigator.hardwareConcurrency : 1;
 }
 
 /**
