@@ -26,7 +26,7 @@ const LOG_PROBS = 5e-5;
  * Relative to the largest of a tensor; gradients are sums over all tokens and layers, and the loss
  * squares sums. WebGPU may be off by some units in the last place of each exp and log.
  */
-const GRADIENTS = 5e-4;
+const gradientTolerance = ({ device }: Backend) => device.includes("webgpu") ? 5e-4 : 2e-4;
 /** Steps amplify roundings; the reference itself varies by up to 8e-5 in ten. */
 const TRAINED = 1e-3;
 /** Steps of the stored runs that are taken. */
@@ -144,11 +144,12 @@ export const languageModelCases: readonly Case[] = [
           tokensPerBatch: 2048,
         };
         const metrics = await takeStep(fit, options, prepared(stored, variant), 1);
-        near([metrics.loss!], [variant.sppo.loss], GRADIENTS, "loss");
-        near([metrics.grad_norm!], [variant.sppo.grad_norm], GRADIENTS, "grad_norm");
+        const tolerance = gradientTolerance(backend);
+        near([metrics.loss!], [variant.sppo.loss], tolerance, "loss");
+        near([metrics.grad_norm!], [variant.sppo.grad_norm], tolerance, "grad_norm");
         for (const [key, { values }] of Object.entries(variant.sppo.gradients)) {
           const tensor = key.replace("base_model.model.", "");
-          near(await fit.gradients.read(tensor), values, GRADIENTS, tensor);
+          near(await fit.gradients.read(tensor), values, tolerance, tensor);
         }
       }),
   },
