@@ -33,16 +33,15 @@ export {
   generalPreferenceJudge,
   skewScore,
 } from "./general_preference.ts";
+export { judgeGrammarHelp } from "./short_form/help.ts";
+export { type ModelJudge, type ServerJudge } from "./short_form/model_judges.ts";
 export {
   combineTerms,
   isModelJudge,
-  judgeGrammarHelp,
   type JudgeTerm,
-  type ModelJudge,
   parseJudge,
   readJudge,
-  type ServerJudge,
-} from "./grammar.ts";
+} from "./short_form/read_judge.ts";
 export type { ChatAnswer, ChatModel, ChatQuestionOptions } from "./language_model/chat_model.ts";
 export {
   type JudgeMeter,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { judgeGrammarHelp, parseJudge } from "../../judges/grammar.ts";
+import { judgeGrammarHelp } from "../../judges/short_form/help.ts";
+import { parseJudge } from "../../judges/short_form/read_judge.ts";
 import { fc } from "../_deps.ts";
 
 Deno.test("parseJudge() reads each form", () => {

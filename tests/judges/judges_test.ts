@@ -13,7 +13,7 @@ import {
   startsFeature,
 } from "../../judges/features.ts";
 import { mixtureJudge } from "../../judges/mixture_judge.ts";
-import { parseJudge } from "../../judges/grammar.ts";
+import { parseJudge } from "../../judges/short_form/read_judge.ts";
 import { fc } from "../_deps.ts";
 import { testOracle } from "./conformance.ts";
 
