@@ -6,7 +6,8 @@
 
 import type { Prompt } from "../core/policy.ts";
 import type { DecoderConfig } from "../models/architectures/mod.ts";
-import type { LanguageModel, LanguageModelOptions } from "../models/language_model.ts";
+import type { LanguageModel } from "../models/language_model.ts";
+import type { LanguageModelOptions } from "../models/language_model_options.ts";
 import type { LocalPolicy } from "../models/local_policy.ts";
 import { loadAdapter, type LoadedAdapter } from "../models/policy_files.ts";
 import { fileError } from "./errors.ts";

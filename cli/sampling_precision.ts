@@ -8,11 +8,8 @@ import type { Backend } from "../graph/backend.ts";
 import type { Checkpoint } from "../models/checkpoints/open.ts";
 import { choosePrecision } from "../models/generation/choose_precision.ts";
 import type { Precision } from "../models/generation/precision.ts";
-import type { LanguageModelOptions } from "../models/language_model.ts";
+import { DEFAULT_SLOTS, type LanguageModelOptions } from "../models/language_model_options.ts";
 import type { LoadContext } from "./load_model.ts";
-
-/** Most responses that are decoded side by side, as `LanguageModelOptions` has it. */
-const SLOTS = 64;
 
 /** What is known when the precision is settled. */
 export interface PrecisionArguments {
@@ -35,7 +32,7 @@ export async function settlePrecision(
 ): Promise<Precision> {
   if (precision !== "auto") return precision;
   if (trainable.kind === "all") return "float32";
-  const rows = Math.min(SLOTS, responses);
+  const rows = Math.min(DEFAULT_SLOTS, responses);
   const chosen = await choosePrecision(checkpoint, backend, {
     rows,
     signal,

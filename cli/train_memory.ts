@@ -12,12 +12,10 @@ import type { TensorSource } from "../graph/tensor_source.ts";
 import { type DecoderConfig, decoderTensors } from "../models/architectures/mod.ts";
 import type { Checkpoint } from "../models/checkpoints/open.ts";
 import { OPTIMIZERS } from "../models/programs/optimizer.ts";
+import { DEFAULT_SLOTS } from "../models/language_model_options.ts";
 import { type TrainingMemory, trainingMemory } from "../models/training/memory.ts";
 import type { Values } from "./options/spec.ts";
 import type { infoOptions } from "./options/tables.ts";
-
-/** The most that is decoded side by side, as `LanguageModelOptions` has it. */
-const SLOTS = 64;
 
 /** Bytes that the native backend holds of a tensor. */
 function heldBytes(tensor: TensorSource, keepEncoded: boolean): number {
@@ -53,7 +51,7 @@ export function trainMemory(
     weightBytes: held.reduce((sum, bytes) => sum + bytes, 0),
     promptTokens: values.promptTokens,
     responseTokens: values.maxTokens,
-    rows: Math.min(SLOTS, values.promptsPerBatch * values.samples),
+    rows: Math.min(DEFAULT_SLOTS, values.promptsPerBatch * values.samples),
     isLowered,
   });
 }

@@ -5,15 +5,7 @@
  */
 
 import { lossOf, type LossSpec, type Prompt, type Response } from "../core/mod.ts";
-import type {
-  Backend,
-  BoundExecutable,
-  Executable,
-  Program,
-  Progress,
-  Store,
-  TensorSource,
-} from "../graph/mod.ts";
+import type { Backend, BoundExecutable, Executable, Program, Store } from "../graph/mod.ts";
 import {
   ADAPTER,
   type DecoderConfig,
@@ -24,10 +16,12 @@ import {
   WEIGHTS,
 } from "./architectures/mod.ts";
 import type { Checkpoint } from "./checkpoints/open.ts";
-import { type ContentHash, contentHash, hashText } from "./content_hash.ts";
+import { contentHash, hashText } from "./content_hash.ts";
 import { DecoderPool } from "./generation/decoder_pool.ts";
 import type { Decoder } from "./generation/generate.ts";
 import type { Precision } from "./generation/precision.ts";
+import { DEFAULT_SLOTS, type LanguageModelOptions } from "./language_model_options.ts";
+import { loadWeights } from "./load_weights.ts";
 import { LocalPolicy } from "./local_policy.ts";
 import { newAdapter } from "./new_adapter.ts";
 import { adapterFiles, checkpointFiles } from "./policy_files.ts";
@@ -47,52 +41,6 @@ import {
 import { vocabularyChunks } from "./programs/vocabulary_chunks.ts";
 import type { TextCodec } from "./text/text_codec.ts";
 import type { Fit } from "./training/fit.ts";
-
-/** Options of {@linkcode LanguageModel.load}. */
-export interface LanguageModelOptions {
-  /** How prompts become tokens: the checkpoint's chat template, or plain text. */
-  readonly template?: "chat" | "none";
-  /** What training fits: nothing, an adapter, or all weights. */
-  readonly trainable?: { readonly kind: "none" } | {
-    readonly kind: "lora";
-    readonly lora: LoraShape;
-  } | {
-    readonly kind: "all";
-  };
-  /**
-   * Whether the checkpoint's 4- and 8-bit matrices stay encoded for scoring and training too, beside an
-   * adapter (QLoRA, Dettmers et al. 2023, arXiv:2305.14314). The arithmetic stays float32: forward
-   * products read them as they are, and the gradient decodes one matrix at a time. False when not given:
-   * training is faster with float32 weights.
-   */
-  readonly keepEncoded?: boolean;
-  /** How responses are sampled; float32 when not given. Scoring and training are always float32. */
-  readonly precision?: Precision;
-  /**
-   * Tokens of one scoring or training run, prompts × longest + responses × longest; 1024 when not
-   * given.
-   */
-  readonly tokensPerBatch?: number;
-  /**
-   * Most memory for the logits of one scoring or training run, in bytes; 512 MiB when not given. The
-   * vocabulary is walked in as few parts as that allows for `tokensPerBatch` response tokens (a single
-   * longer sequence takes more).
-   */
-  readonly logitsBytes?: number;
-  /**
-   * Whether training computes the inside of each block again for the gradient instead of keeping it:
-   * less memory, the same gradients, about a third more time. False when not given.
-   */
-  readonly checkpointing?: boolean;
-  /** Most responses decoded side by side; 64 when not given. */
-  readonly slots?: number;
-  /** Most memory for key and value caches, in bytes; 1 GiB when not given. */
-  readonly cacheBytes?: number;
-  /** Bytes of weights read. */
-  readonly onProgress?: (progress: Progress) => void;
-  /** Ends the loading with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
 
 /** One checkpoint on one backend. */
 export class LanguageModel {
@@ -155,7 +103,7 @@ export class LanguageModel {
       text: fields.text,
       backend: fields.backend,
       lora: this.#lora,
-      slots: options.slots ?? 64,
+      slots: options.slots ?? DEFAULT_SLOTS,
       cacheBytes: options.cacheBytes ?? 2 ** 30,
       compile: (program) => this.#compile(program, "sampling"),
     });
@@ -180,61 +128,7 @@ export class LanguageModel {
         "Cannot load the model as its checkpoint must have a chat template: none found (use the template `none`)",
       );
     }
-    const { precision = "float32", trainable: { kind } = { kind: "none" } } = options;
-    if (precision === "fast" && kind === "all") {
-      throw new TypeError(
-        "Cannot sample fast as the weights must stay those of the checkpoint: all are trained (use the precision `float32`)",
-      );
-    }
-    const hashes: ContentHash[] = [];
-    const entries = decoderTensors(config).map(({ name }): TensorSource => {
-      const source = checkpoint.tensors.get(name)!;
-      const hash = contentHash();
-      hashes.push(hash);
-      return {
-        name,
-        shape: source.shape,
-        encoding: source.encoding,
-        byteLength: source.byteLength,
-        async read(start, end, readOptions) {
-          const bytes = await source.read(start, end, readOptions);
-          hash.add(bytes);
-          return bytes;
-        },
-      };
-    });
-    const reading = {
-      ...(options.onProgress ? { onProgress: options.onProgress } : {}),
-      ...(options.signal ? { signal: options.signal } : {}),
-    };
-    if (options.keepEncoded && kind === "all") {
-      throw new TypeError(
-        "Cannot keep the weights encoded as they must not be trained: all are (train an adapter)",
-      );
-    }
-    // Training has its float32 weights beside, unless they are not wanted.
-    const keepEncoded = options.keepEncoded || (precision === "fast" && kind === "none");
-    const weights = await backend.createStore(entries, { ...reading, keepEncoded });
-    const sampled = precision === "fast" && !keepEncoded
-      ? await backend.createStore(
-        decoderTensors(config).map(({ name }) => ({ ...checkpoint.tensors.get(name)!, name })),
-        { ...reading, keepEncoded: true },
-      )
-      : weights;
-    const asked = precision === "fast"
-      ? "sample fast"
-      : keepEncoded
-      ? "keep the weights encoded"
-      : "";
-    if (asked && sampled.names.every((name) => sampled.encoding(name) === "f32")) {
-      const found = new Set(entries.map(({ encoding }) => encoding));
-      const remedy = precision === "fast" ? " (use the precision `float32`)" : "";
-      throw new TypeError(
-        `Cannot ${asked} as the ${backend.name} backend must keep some of the checkpoint's matrices ` +
-          `encoded (q4_0, q4_1, q8_0): they are ${[...found].join(", ")}${remedy}`,
-      );
-    }
-    const contents = hashes.map((hash) => hash.digest());
+    const { weights, sampled, contents } = await loadWeights(checkpoint, backend, options);
     const id = hashText(JSON.stringify([contents, config, template, text.template ?? null]));
     const fields = { config, text, backend, weights, sampled, id, template };
     return new LanguageModel(fields, options);

@@ -46,6 +46,7 @@ export * from "./generation/generate.ts";
 export * from "./generation/mix_decoders.ts";
 export * from "./generation/precision.ts";
 export * from "./language_model.ts";
+export * from "./language_model_options.ts";
 export * from "./local_policy.ts";
 export * from "./policy_files.ts";
 export {

@@ -16,7 +16,8 @@ import { objectives, type ObjectiveSource } from "../../core/objectives/objectiv
 import { judgeGrammarHelp } from "../../judges/mod.ts";
 import { type DecoderConfig, loraTensors } from "../../models/architectures/mod.ts";
 import type { Precision } from "../../models/generation/precision.ts";
-import type { LanguageModel, LanguageModelOptions } from "../../models/language_model.ts";
+import type { LanguageModel } from "../../models/language_model.ts";
+import type { LanguageModelOptions } from "../../models/language_model_options.ts";
 import type { LocalPolicy } from "../../models/local_policy.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
 import { lmTrainer } from "../../models/training/lm_trainer.ts";

@@ -18,6 +18,7 @@ import { type NamedShape, WEIGHTS } from "../architectures/layout.ts";
 import { ADAPTER, type LoraShape } from "../architectures/lora.ts";
 import type { FloatTensor } from "../checkpoints/safetensors.ts";
 import { type ContentHash, contentHash, hashText } from "../content_hash.ts";
+import { hashedSource } from "../hashed_source.ts";
 import { planBatches } from "./plan_batches.ts";
 import type { PlacedSequence, Trunk } from "./trunk.ts";
 
@@ -109,7 +110,7 @@ export class SequenceReader {
         }
         const hash = contentHash();
         hashes.push(hash);
-        return hashed(source, name, hash);
+        return hashedSource(source, name, hash);
       });
     const given = signal ? { signal } : {};
     const constants: Record<string, Store> = {};
@@ -188,19 +189,4 @@ export class SequenceReader {
     await this.#executable.dispose();
     for (const store of this.#stores) await store.dispose();
   }
-}
-
-/** A tensor whose bytes are hashed as they are read. */
-function hashed(source: TensorSource, name: string, hash: ContentHash): TensorSource {
-  return {
-    name,
-    shape: source.shape,
-    encoding: source.encoding,
-    byteLength: source.byteLength,
-    async read(start, end, options) {
-      const bytes = await source.read(start, end, options);
-      hash.add(bytes);
-      return bytes;
-    },
-  };
 }

@@ -61,7 +61,8 @@ const tokenizer = {
 const template =
   "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
 
-const config: DecoderConfig = {
+/** Its sizes. */
+export const tinyConfig: DecoderConfig = {
   architecture: "llama",
   vocabSize: 259,
   hiddenSize: 16,
@@ -81,14 +82,14 @@ const config: DecoderConfig = {
 export function tinyModelFiles(): Record<string, Uint8Array> {
   const random = randomStream(0, "tiny model");
   const tensors = new Map(
-    [...requiredTensors(config)].map(([name, shape]) => {
+    [...requiredTensors(tinyConfig)].map(([name, shape]) => {
       const size = shape.reduce((a, b) => a * b, 1);
       const values = () => name.includes("norm") ? 1 : (random.next() - 0.5) * 0.6;
       return [name, { shape, data: Float32Array.from({ length: size }, values) }];
     }),
   );
   const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
-  return writeCheckpoint(config, tensors, {
+  return writeCheckpoint(tinyConfig, tensors, {
     extraFiles: {
       "tokenizer.json": json(tokenizer),
       "tokenizer_config.json": json({

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { isLowered } from "../../backends/onnx/lowering/mod.ts";
-import { type DecoderConfig, decoderTensors } from "../../models/architectures/mod.ts";
+import { decoderTensors } from "../../models/architectures/mod.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
 import { packSequences, planSequences } from "../../models/sequences.ts";
 import {
@@ -9,22 +9,7 @@ import {
   trainingMemory,
   type TrainingPlan,
 } from "../../models/training/memory.ts";
-
-const config: DecoderConfig = {
-  architecture: "llama",
-  vocabSize: 259,
-  hiddenSize: 16,
-  intermediateSize: 24,
-  layers: 2,
-  heads: 2,
-  kvHeads: 1,
-  headDim: 8,
-  normEps: 1e-5,
-  positions: { kind: "rotary", theta: 10_000 },
-  maxPositions: 128,
-  tieWordEmbeddings: true,
-  eosTokenIds: [256],
-};
+import { tinyConfig as config } from "../cli/_tiny_model.ts";
 
 const plan: TrainingPlan = {
   lora: { rank: 4, alpha: 8, targets: ["all-linear"] },
