@@ -196,6 +196,24 @@ async function run(
   return findings;
 }
 
+/**
+ * Removes the browser's folder. Its helper processes outlive it by a moment and may still write, so
+ * a folder that has filled again is tried again, and one that stays says so and fails nothing.
+ */
+async function removeFolder(folder: string): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await Deno.remove(folder, { recursive: true });
+    } catch (error) {
+      if (attempt === 20) {
+        print(`${folder} stays: ${(error as Error).message}`);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+}
+
 const chromium = await findChromium();
 if (chromium === undefined) {
   print(`skipped: no Chromium was found (${CHROMIUM.join(", ")}, or SPPO_CHROMIUM)`);
@@ -208,8 +226,8 @@ if (chromium === undefined) {
     const count = (outcome: CaseResult["outcome"]) =>
       findings.filter((one) => one.outcome === outcome).length;
     print(`${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`);
-    if (count("failed") > 0 || count("passed") === 0) Deno.exit(1);
+    if (count("failed") > 0 || count("passed") === 0) Deno.exitCode = 1;
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await removeFolder(folder);
   }
 }
