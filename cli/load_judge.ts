@@ -15,11 +15,12 @@ import type {
   Judgement,
   PreferenceOracle,
 } from "../core/oracle.ts";
-import { combineTerms, isModelJudge, readJudge } from "../judges/mod.ts";
+import { type ClosedJudge, closedJudges, combineTerms, readJudge } from "../judges/mod.ts";
 import { fileError, oneLine } from "./errors.ts";
 import type { BackendArguments, LoadContext } from "./load_model.ts";
 import { loadModelJudge } from "./load_model_judge.ts";
 import { loadServerJudge } from "./load_server_judge.ts";
+import { openPairFile } from "./pair_file.ts";
 
 /**
  * Makes the judge of a short form such as `length:40-80` or `pair-rm:PATH`, or takes it from a TypeScript module (a path
@@ -34,20 +35,35 @@ export async function loadJudge(
   place: BackendArguments,
   context: LoadContext,
 ): Promise<PreferenceOracle> {
-  const url = moduleUrl(text);
-  if (url === undefined) {
-    const load = loadModelJudge(place, context);
-    const terms = [];
-    for (const { judge, weight } of readJudge(text)) {
-      const oracle = !isModelJudge(judge)
-        ? judge
-        : judge.kind === "llm"
-        ? await loadServerJudge(judge, context)
-        : await load(judge);
-      terms.push({ oracle, weight });
+  if (moduleUrl(text) !== undefined) return await loadModuleJudge(text);
+  const terms = readJudge(text);
+  const load = loadModelJudge(place, context);
+  const opened = new Map<ClosedJudge, PreferenceOracle>();
+  for (const judge of closedJudges(terms)) opened.set(judge, await open(judge));
+  return combineTerms(terms, {
+    opened: (judge) => opened.get(judge)!,
+    store: (file) => context.resources.use(openPairFile(file)),
+  });
+
+  async function open(judge: ClosedJudge): Promise<PreferenceOracle> {
+    switch (judge.kind) {
+      case "llm":
+        return await loadServerJudge(judge, context);
+      case "module":
+        return await loadModuleJudge(judge.path);
+      case "pair-rm":
+      case "reward":
+      case "gpm":
+        return await load(judge);
+      default:
+        return judge satisfies never;
     }
-    return combineTerms(terms);
   }
+}
+
+/** Takes a judge from a module. */
+async function loadModuleJudge(text: string): Promise<PreferenceOracle> {
+  const url = moduleUrl(text) ?? pathToFileURL(resolve(text));
   const source = url.protocol === "file:" ? await moduleText(url, text) : text;
   let module: Record<string, unknown>;
   try {
@@ -133,7 +149,8 @@ export async function checkEstimator(
 
 function moduleUrl(text: string): URL | undefined {
   if (/^(https?|file|data|jsr|npm):/.test(text)) return new URL(text);
-  return /\.(ts|mts|js|mjs)$/.test(text) ? pathToFileURL(resolve(text)) : undefined;
+  const isPath = /\.(ts|mts|js|mjs)$/.test(text) && !/(?:^|[\s+*])module:/.test(text);
+  return isPath ? pathToFileURL(resolve(text)) : undefined;
 }
 
 async function moduleText(url: URL, text: string): Promise<string> {

@@ -36,12 +36,16 @@ export {
 export { judgeGrammarHelp } from "./short_form/help.ts";
 export { type ModelJudge, type ServerJudge } from "./short_form/model_judges.ts";
 export {
+  type ClosedJudge,
+  closedJudges,
   combineTerms,
-  isModelJudge,
+  type JudgeParts,
   type JudgeTerm,
-  parseJudge,
-  readJudge,
-} from "./short_form/read_judge.ts";
+  type ModuleJudge,
+  type WrappedJudge,
+} from "./short_form/judge_terms.ts";
+export { parseJudge, readJudge } from "./short_form/read_judge.ts";
+export type { WrapperName } from "./short_form/wrappers.ts";
 export type { ChatAnswer, ChatModel, ChatQuestionOptions } from "./language_model/chat_model.ts";
 export {
   type JudgeMeter,

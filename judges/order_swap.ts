@@ -31,7 +31,10 @@ export interface OrderSwapJudge extends PreferenceOracle {
  * an exchange of the two. Of an oracle that keeps the law already nothing changes, at twice the cost.
  *
  * The second order is the group with its responses reversed, asked beside the group in one comparison.
- * A cell exists where it does in both. Costs add up; there are no logits.
+ * A cell exists where it does in both. Costs add up; there are no logits. A judgement's `counts` tell of
+ * `pairs`, `first_place` (the sum of (p + p′)/2, p and p′ being the preferences for the response shown
+ * first) and `order_conflicts` (pairs of which both orders prefer the same place), in place of the
+ * judge's own counts of these names, which count both orders.
  *
  * @example
  * ```ts
@@ -69,6 +72,7 @@ export function orderSwapJudge(oracle: PreferenceOracle): OrderSwapJudge {
           }
           const judgements = [there.value, back.value];
           const size = responses.length;
+          const counts = { pairs: 0, first_place: 0, order_conflicts: 0 };
           const swapped = judgementOf(size, (i, j) => {
             const at = i * size + j, other = (size - 1 - i) * size + (size - 1 - j);
             if (there.value.mask[at] !== 1 || back.value.mask[other] !== 1) return undefined;
@@ -77,9 +81,13 @@ export function orderSwapJudge(oracle: PreferenceOracle): OrderSwapJudge {
             if (Math.sign(p - 0.5) !== Math.sign(q - 0.5)) inconsistent++;
             first += (p + 1 - q) / 2;
             difference += Math.abs(p - q);
+            counts.pairs++;
+            counts.first_place += (p + 1 - q) / 2;
+            if ((p - 0.5) * (0.5 - q) > 0) counts.order_conflicts++;
             return (p + q) / 2;
           });
-          yield { ...swapped, ...costsOf(judgements) };
+          const costs = costsOf(judgements);
+          yield { ...swapped, ...costs, counts: { ...costs.counts, ...counts } };
         }
       } finally {
         await stream.return?.();

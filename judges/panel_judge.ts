@@ -48,7 +48,7 @@ export function panelJudge(
     throw new RangeError("Cannot make a panel as it must have one judge at least: none");
   }
   return {
-    id: `panel:${vote}(${oracles.map(({ id }) => id).join(" | ")})`,
+    id: `${vote}(${oracles.map(({ id }) => id).join("; ")})`,
     async *compare(groups, options) {
       for await (const judgements of sideBySide(oracles, groups, options)) {
         const { size } = judgements[0]!;

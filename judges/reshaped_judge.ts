@@ -13,7 +13,7 @@ import type {
 } from "../core/oracle.ts";
 import { randomStream } from "../core/random.ts";
 import type { JudgedPair } from "./agreement.ts";
-import { checkNoise, type NoiseOptions, pairNoise, withOptions } from "./feature_judge.ts";
+import { checkNoise, type NoiseOptions, pairNoise } from "./feature_judge.ts";
 import { costsOf, judgementOf } from "./side_by_side.ts";
 
 /** Options of {@linkcode noisyJudge}. */
@@ -51,7 +51,7 @@ export function noisyJudge(
     throw new RangeError(`Cannot make a judge as its chance to flip must be in [0, 1]: ${flip}`);
   }
   return {
-    id: withOptions(`noisy(${oracle.id})`, { noise, flip, seed }),
+    id: `noisy(${oracle.id})@noise=${noise},flip=${flip},seed=${seed}`,
     compare: (groups, asked) =>
       reshaped(oracle, groups, asked, (p, promptId, left, right) => {
         if (left === right) return p;
@@ -93,7 +93,7 @@ export function temperedJudge(oracle: PreferenceOracle, temperature: number): Pr
     throw new RangeError(`Cannot make a judge as its temperature must be positive: ${temperature}`);
   }
   return {
-    id: withOptions(`tempered(${oracle.id})`, { temperature }),
+    id: `tempered(${oracle.id})@temperature=${temperature}`,
     compare: (groups, asked) =>
       reshaped(oracle, groups, asked, (p) => p === 0.5 ? p : sigmoid(logit(p) / temperature)),
   };

@@ -39,7 +39,17 @@ or a language model of an OpenAI-compatible server, which is asked about each pa
   budget=N              tokens after which nothing is asked           price=2.5/10  of a million tokens
   key=FILE              holds the API key      cache=FOLDER           where answers are kept
 
-A path with white space or one of @ | + * , stands in quotes. Options follow an @: length:30-60@sharpness=3,cap=0.9
+or a judge over judges:
+
+  swap(A)                 A in both orders, the mean of them
+  majority(A; B; C)       one vote each: 1, 0 or 1/2; share(A; B; C) the share of votes
+  cached(A)@file=FILE     asks A about each pair of texts once; without a file, once in this command
+  noisy(A)@noise=0.5      noise of the logit; flip=0.1 turns so many pairs round; seed=0
+  tempered(A)@temperature=2   logits divided by it
+
+or a TypeScript module: its path, or module:PATH among others.
+
+A path with white space or one of @ | + * , ; ( ) stands in quotes. Options follow an @: length:30-60@sharpness=3,cap=0.9
 
   sharpness=6   logit of a full difference of scores     noise=0   noise of the logit
   cap=0.95      bound of every preference                seed=0    seed of the noise

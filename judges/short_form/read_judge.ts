@@ -6,37 +6,27 @@
 
 import type { PreferenceOracle } from "../../core/oracle.ts";
 import { cyclicJudge } from "../cyclic_judge.ts";
-import { featureJudge, type SharpnessOptions } from "../feature_judge.ts";
-import { mixtureJudge, type MixtureTerm } from "../mixture_judge.ts";
-import { MODEL_NAMES, type ModelJudge, readModelJudge, type ServerJudge } from "./model_judges.ts";
+import { featureJudge } from "../feature_judge.ts";
+import { combineTerms, type JudgeTerm, type WrappedJudge } from "./judge_terms.ts";
+import { MODEL_NAMES, readModelJudge } from "./model_judges.ts";
 import { type ReadFeature, readFeature } from "./read_feature.ts";
 import { readOptions } from "./read_options.ts";
-import { createReader, NUMBER, type Reader } from "./reader.ts";
-
-/** A term of a mixture as it was read. */
-export interface JudgeTerm {
-  /** A scripted judge, or a model that is to be opened or reached. */
-  readonly judge: PreferenceOracle | ModelJudge | ServerJudge;
-  /** Positive. */
-  readonly weight: number;
-}
-
-/** Whether a judge is a model that is to be opened or reached. */
-export function isModelJudge(judge: JudgeTerm["judge"]): judge is ModelJudge | ServerJudge {
-  return "kind" in judge;
-}
+import { createReader, NUMBER, type Reader, readPath } from "./reader.ts";
+import { type WrapperName, wrappers } from "./wrappers.ts";
 
 /**
- * Reads the short form of a judge, models among them.
+ * Reads the short form of a judge, models and wrappers among them.
  *
  * Grammar (white space may stand between any two parts):
  *
  * ```text
  * judge    = term { "+" term }
  * term     = [ number "*" ] atom | atom "*" number
- * atom     = ( feature | "cycle:" feature "," feature "," feature { "," feature } | model ) [ options ]
- * model    = "pair-rm:" path | "reward:" path { "|" path } | "gpm:" path | "llm:" path
- * path     = string | characters but white space and @ | + * , "
+ * atom     = ( feature | "cycle:" feature "," feature "," feature { "," feature } | model | wrapper ) [ options ]
+ * model    = "pair-rm:" path | "reward:" path { "|" path } | "gpm:" path | "llm:" path | "module:" path
+ * wrapper  = ( "swap" | "cached" | "noisy" | "tempered" ) "(" judge ")"
+ *          | ( "majority" | "share" ) "(" judge { ";" judge } ")"
+ * path     = string | characters but white space and @ | + * , ; ( ) "
  * feature  = "length:" range | "characters:" range | "lexicon:" phrase { "|" phrase } | "example"
  *          | "regex:" ( "/" pattern "/" flags | string ) | "json"
  *          | "starts:" phrase | "ends:" phrase
@@ -64,27 +54,23 @@ export function isModelJudge(judge: JudgeTerm["judge"]): judge is ModelJudge | S
  */
 export function readJudge(text: string): JudgeTerm[] {
   const reader = createReader(text);
-  const terms: JudgeTerm[] = [];
-  do terms.push(readTerm(reader)); while (reader.take("+"));
+  const terms = readTerms(reader, 0);
   reader.skip();
   if (!reader.atEnd()) reader.fail('"+" or the end');
   return terms;
 }
 
-/**
- * The oracle of some terms: the one there is, or their mixture.
- *
- * @param terms At least one; weights are divided by their sum.
- */
-export function combineTerms(terms: readonly MixtureTerm[]): PreferenceOracle {
-  return terms.length === 1 ? terms[0]!.oracle : mixtureJudge(terms);
+function readTerms(reader: Reader, depth: number): JudgeTerm[] {
+  const terms: JudgeTerm[] = [];
+  do terms.push(readTerm(reader, depth)); while (reader.take("+"));
+  return terms;
 }
 
 /**
- * Makes the judge of a short form without models; see {@linkcode readJudge} for the form.
+ * Makes the judge of a short form without what must be opened; see {@linkcode readJudge} for the form.
  *
  * @throws {SyntaxError} When the text is no judge: what must stand where, and what does.
- * @throws {TypeError} When a judge in it is a model, which must be opened.
+ * @throws {TypeError} When something in it must be opened first: a model, a module, a file.
  *
  * @example
  * ```ts
@@ -95,28 +81,27 @@ export function combineTerms(terms: readonly MixtureTerm[]): PreferenceOracle {
  * ```
  */
 export function parseJudge(text: string): PreferenceOracle {
-  return combineTerms(
-    readJudge(text).map(({ judge, weight }) => {
-      if (isModelJudge(judge)) {
-        throw new TypeError(
-          `Cannot make the judge ${
-            JSON.stringify(text)
-          } as a model must be opened first: ${judge.kind}`,
-        );
-      }
-      return { oracle: judge, weight };
-    }),
-  );
+  const refuse = (what: string) => {
+    throw new TypeError(
+      `Cannot make the judge ${JSON.stringify(text)} as ${what} must be opened first`,
+    );
+  };
+  return combineTerms(readJudge(text), {
+    opened: ({ kind }) => refuse(`a ${kind}`),
+    store: (file) => refuse(file),
+  });
 }
 
+/** How deep wrappers may stand in each other. */
+const MOST_WRAPPERS = 16;
 const SHARED_OPTIONS = ["sharpness", "cap", "noise", "seed"];
 
-function readTerm(reader: Reader): JudgeTerm {
+function readTerm(reader: Reader, depth: number): JudgeTerm {
   reader.skip();
   const start = reader.position();
   const before = reader.match(NUMBER);
   if (before !== undefined && !reader.take("*")) reader.fail('"*" after a weight');
-  const judge = readAtom(reader);
+  const judge = readAtom(reader, depth);
   const after = reader.take("*") ? reader.expect(NUMBER, 'a weight after "*"') : undefined;
   if (before !== undefined && after !== undefined) {
     reader.fail("one weight for each judge", start);
@@ -126,11 +111,16 @@ function readTerm(reader: Reader): JudgeTerm {
   return { judge, weight };
 }
 
-function readAtom(reader: Reader): JudgeTerm["judge"] {
+function readAtom(reader: Reader, depth: number): JudgeTerm["judge"] {
   reader.skip();
   const start = reader.position();
   const name = reader.match(/[a-z]+(?:-[a-z]+)*/y);
   if (name !== undefined && MODEL_NAMES.includes(name)) return readModelJudge(reader, name, start);
+  if (name !== undefined && isWrapper(name)) return readWrapped(reader, name, start, depth);
+  if (name === "module") {
+    if (!reader.take(":")) reader.fail('":" and the path of a module after module');
+    return { kind: "module", path: readPath(reader, "the path of a module") };
+  }
   if (name === "cycle") {
     if (!reader.take(":")) reader.fail('":" after cycle');
     const features: ReadFeature[] = [];
@@ -143,21 +133,61 @@ function readAtom(reader: Reader): JudgeTerm["judge"] {
     return reader.build(start, () =>
       cyclicJudge({
         features: features.map(({ make }) => make(undefined)),
-        ...sharedOptions(options),
+        ...single(options),
         ...(strengths === undefined ? {} : { strengths }),
         ...(none === undefined ? {} : { none: none[0]! }),
       }));
   }
   reader.rewind(start);
-  const feature = readFeature(reader, ["cycle", ...MODEL_NAMES]);
+  const feature = readFeature(reader, [
+    "cycle",
+    ...MODEL_NAMES,
+    "module",
+    ...Object.keys(wrappers),
+  ]);
   const counted = feature.name === "lexicon" || feature.name === "example";
   const { count, ...options } = readOptions(
     reader,
     counted ? [...SHARED_OPTIONS, "count"] : SHARED_OPTIONS,
   );
-  return reader.build(start, () => featureJudge(feature.make(count?.[0]), sharedOptions(options)));
+  return reader.build(start, () => featureJudge(feature.make(count?.[0]), single(options)));
 }
 
-function sharedOptions(options: { [key: string]: readonly number[] }): SharpnessOptions {
-  return Object.fromEntries(Object.entries(options).map(([key, [value]]) => [key, value]));
+function isWrapper(name: string): name is WrapperName {
+  return Object.hasOwn(wrappers, name);
+}
+
+/** What stands for a judge that is not made yet. */
+const NOBODY: PreferenceOracle = { id: "", async *compare() {} };
+
+function readWrapped(
+  reader: Reader,
+  kind: WrapperName,
+  start: number,
+  depth: number,
+): WrappedJudge {
+  if (depth === MOST_WRAPPERS) {
+    reader.fail(`at most ${MOST_WRAPPERS} wrappers in each other`, start);
+  }
+  const { several, options: known, needs, file, make } = wrappers[kind];
+  if (!reader.take("(")) reader.fail(`"(" and a judge after ${kind}`);
+  const judges: JudgeTerm[][] = [];
+  do judges.push(readTerms(reader, depth + 1)); while (several && reader.take(";"));
+  if (!reader.take(")")) reader.fail(`"+", ${several ? '";"' : "options"} or ")"`);
+  const texts: Record<string, string> = {};
+  const given = file || known.length > 0
+    ? readOptions(reader, known, { known: file ? ["file"] : [], read: texts })
+    : {};
+  const options = single(given);
+  if (needs.length > 0 && !needs.some((key) => key in options)) {
+    reader.fail(`${needs.join(" or ")} after ${kind}(…), as in @${needs[0]}=0.5`);
+  }
+  // Made once here, so that an error names the wrapper's place.
+  reader.build(start, () => make(judges.map(() => NOBODY), options, undefined));
+  return { kind, judges, options, ...texts };
+}
+
+/** Options of one number each. */
+function single(options: { [key: string]: readonly number[] }): Record<string, number> {
+  return Object.fromEntries(Object.entries(options).map(([key, [value]]) => [key, value!]));
 }

@@ -110,5 +110,5 @@ export function readString(reader: Reader): string | undefined {
 /** A path, or another text that may go without quotes. */
 export function readPath(reader: Reader, what: string): string {
   reader.skip();
-  return readString(reader) ?? reader.expect(/[^\s@|+*,"]+/uy, what);
+  return readString(reader) ?? reader.expect(/[^\s@|+*,;()"]+/uy, what);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { judgeGrammarHelp } from "../../judges/short_form/help.ts";
-import { parseJudge } from "../../judges/short_form/read_judge.ts";
+import { closedJudges } from "../../judges/short_form/judge_terms.ts";
+import { parseJudge, readJudge } from "../../judges/short_form/read_judge.ts";
 import { fc } from "../_deps.ts";
 
 Deno.test("parseJudge() reads each form", () => {
@@ -21,13 +22,25 @@ Deno.test("parseJudge() reads each form", () => {
     "json*3 + ends:a": '0.75*json@sharpness=6,cap=0.95 + 0.25*ends:"a"@sharpness=6,cap=0.95',
     "length:30-60@sharpness=3*0.75+0.25*json":
       "0.75*length:30-60@sharpness=3,cap=0.95 + 0.25*json@sharpness=6,cap=0.95",
+    "swap( json )": "swap(json@sharpness=6,cap=0.95)",
+    "cached(json)": "json@sharpness=6,cap=0.95",
+    "noisy(json)@flip=.1": "noisy(json@sharpness=6,cap=0.95)@noise=0,flip=0.1,seed=0",
+    "tempered(swap(json@cap=.9,sharpness=3))@temperature=2":
+      "tempered(swap(json@sharpness=3,cap=0.9))@temperature=2",
+    "majority(cycle:json,starts:a,length:1-9@strengths=.9/.6/.7,none=.8; json@cap=.9,noise=1 ; 3*json + ends:a)":
+      'majority(cycle:json,starts:"a",length:1-9@strengths=0.9/0.6/0.7,none=0.8; ' +
+      "json@sharpness=6,cap=0.9,noise=1,seed=0; " +
+      '0.75*json@sharpness=6,cap=0.95 + 0.25*ends:"a"@sharpness=6,cap=0.95)',
+    "share(json)*2 + 2*json":
+      "0.5*share(json@sharpness=6,cap=0.95) + 0.5*json@sharpness=6,cap=0.95",
   };
   for (const [form, id] of Object.entries(forms)) assert.equal(parseJudge(form).id, id);
 });
 
 Deno.test("parseJudge() says what must stand where when a text is no judge", () => {
   const wrong: Readonly<Record<string, RegExp>> = {
-    "": /one of length, characters, .*, cycle, pair-rm, reward, gpm, llm: the end at position 1$/,
+    "":
+      /one of length, characters, .*, cycle, pair-rm, reward, gpm, llm, module, swap, .*, share: the end at position 1$/,
     "lenght:3-4": /one of length, .*: "lenght:3-4" at position 1$/,
     "length": /":" and a range such as 30-60 after length: the end at position 7$/,
     "length:30": /a range such as 30-60, 30- or -60: "30" at position 8$/,
@@ -54,6 +67,18 @@ Deno.test("parseJudge() says what must stand where when a text is no judge", () 
     "regex:/(/": /Invalid regular expression.* at position 1$/,
     "regex:/a/g": /it must not have the flags g or y.* at position 1$/,
     "regex:/a/zz": /Invalid flags.* at position 1$/,
+    "swap": /"\(" and a judge after swap: the end at position 5$/,
+    "swap(json": /"\+", options or "\)": the end at position 10$/,
+    "swap(json; json)": /"\+", options or "\)": "; json\)" at position 10$/,
+    "swap(json)@seed=1": /"\+" or the end: "@seed=1" at position 11$/,
+    "majority(json, json)": /"\+", ";" or "\)": ", json\)" at position 14$/,
+    "majority()": /one of length, .*: "\)" at position 10$/,
+    "noisy(json)": /noise or flip after noisy\(…\), as in @noise=0\.5: the end at position 12$/,
+    "noisy(json)@seed=1": /noise or flip after noisy/,
+    "noisy(json)@flip=2": /its chance to flip must be in \[0, 1\]: 2 at position 1$/,
+    "json + tempered(json)@temperature=0": /its temperature must be positive: 0 at position 8$/,
+    "tempered(json)": /temperature after tempered/,
+    [`${"swap(".repeat(17)}json${")".repeat(17)}`]: /at most 16 wrappers in each other/,
   };
   for (const [text, message] of Object.entries(wrong)) {
     assert.throws(() => parseJudge(text), (error) => {
@@ -82,9 +107,21 @@ const atom = fc.oneof(
   fc.array(feature, { minLength: 3, maxLength: 5 }).map((list) => `cycle:${list.join(" , ")}`),
 );
 
+const { wrapped } = fc.letrec<{ wrapped: string; one: string; several: string }>((tie) => ({
+  wrapped: fc.oneof({ maxDepth: 4 }, atom, tie("one"), tie("several")),
+  one: fc.tuple(
+    fc.constantFrom("swap(J)", "noisy(J)@flip=.5,seed=2", "tempered( J )@temperature=3"),
+    tie("wrapped"),
+  ).map(([form, judge]) => form.replace("J", () => judge)),
+  several: fc.tuple(
+    fc.constantFrom("majority", "share"),
+    fc.array(tie("wrapped"), { minLength: 1, maxLength: 3 }),
+  ).map(([name, judges]) => `${name}(${judges.join(" ; ")})`),
+}));
+
 Deno.test("parseJudge() reads every judge of the grammar, and the id it gives", () => {
   fc.assert(fc.property(
-    fc.array(fc.tuple(atom, number), { minLength: 1, maxLength: 4 }),
+    fc.array(fc.tuple(wrapped, number), { minLength: 1, maxLength: 4 }),
     (terms) => {
       const { id } = parseJudge(terms.map(([text, weight]) => `${weight} * ${text}`).join("+"));
       // Shares are divided by their sum again, which is 1 but for rounding.
@@ -94,18 +131,21 @@ Deno.test("parseJudge() reads every judge of the grammar, and the id it gives", 
   ));
 });
 
-Deno.test("parseJudge() reads a mutated judge or throws a SyntaxError", () => {
+Deno.test("readJudge() reads a mutated judge or throws a SyntaxError", () => {
   fc.assert(
     fc.property(
-      atom,
+      fc.oneof(atom, wrapped),
       fc.nat(),
       fc.nat(4),
-      fc.oneof(fc.string({ unit: "binary", maxLength: 3 }), fc.constantFrom(...'@=,*+:/|"\\-.9')),
+      fc.oneof(
+        fc.string({ unit: "binary", maxLength: 3 }),
+        fc.constantFrom(...'@=,*+:/|"\\-.9();'),
+      ),
       (text, place, removed, inserted) => {
         const at = place % (text.length + 1);
         const mutated = text.slice(0, at) + inserted + text.slice(at + removed);
         try {
-          parseJudge(mutated);
+          readJudge(mutated);
         } catch (error) {
           assert.ok(error instanceof SyntaxError, String(error));
         }
@@ -118,4 +158,15 @@ Deno.test("parseJudge() reads a mutated judge or throws a SyntaxError", () => {
 Deno.test("judgeGrammarHelp's example is a judge", () => {
   const [, example] = judgeGrammarHelp.match(/--judge '(.*)'/)!;
   assert.match(parseJudge(example!).id, /^0.7\*length:30-60/);
+});
+
+Deno.test("readJudge() reads what stands in wrappers, and what must be opened", () => {
+  const terms = readJudge("cached(majority(gpm:a; module:./b.ts; json))@file=c.jsonl");
+  assert.deepEqual(closedJudges(terms), [
+    { kind: "gpm", paths: ["a"], options: {} },
+    { kind: "module", path: "./b.ts" },
+  ]);
+  assert.equal((terms[0]!.judge as { file?: string }).file, "c.jsonl");
+  assert.throws(() => parseJudge("swap(module:./b.ts)"), /as a module must be opened first$/);
+  assert.throws(() => parseJudge("cached(json)@file=c"), /as c must be opened first$/);
 });

@@ -85,6 +85,11 @@ Deno.test("orderSwapJudge() takes the mean of both orders and says how they diff
   const { pairs, inconsistent, first } = oracle.report();
   assert.deepEqual([pairs, inconsistent], [3, 1]);
   assert.ok(first > 0.5);
+  assert.deepEqual(judgement!.counts, {
+    pairs: 3,
+    first_place: first * 3,
+    order_conflicts: 1,
+  });
   const fair = orderSwapJudge(length());
   await judged(fair, group("a", "b", "longer than these"));
   const { inconsistent: none, difference, first: half } = fair.report();
