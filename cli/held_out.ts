@@ -6,7 +6,7 @@
 
 import { randomStream, shuffle } from "../core/random.ts";
 import type { Prompt } from "../core/policy.ts";
-import { readPrompts } from "./prompts.ts";
+import { readPrompts, type ReadPromptsOptions } from "./prompts.ts";
 
 /** Prompts to train on, and others to evaluate on. */
 export interface Division {
@@ -27,7 +27,7 @@ export interface Division {
 export async function divide(
   prompts: readonly Prompt[],
   heldOut: string | undefined,
-  { column, seed }: { readonly column: string; readonly seed: number },
+  { seed, ...reading }: ReadPromptsOptions & { readonly seed: number },
 ): Promise<Division> {
   if (heldOut === undefined) return { prompts, heldOut: [] };
   if (/^(\d+|\d*\.\d+)$/.test(heldOut)) {
@@ -42,7 +42,7 @@ export async function divide(
     }
     return apart(prompts, count, seed);
   }
-  const file = await readPrompts(heldOut, { column });
+  const file = await readPrompts(heldOut, reading);
   const known = new Map(prompts.map((prompt) => [prompt.id, prompt]));
   const contents = new Set(prompts.map((prompt) => JSON.stringify(prompt.content)));
   return {

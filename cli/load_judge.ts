@@ -9,11 +9,12 @@ import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { estimatePreferences, type EstimateWinRatesOptions } from "../core/estimators.ts";
 import { checkJudgement } from "../core/judgements.ts";
-import type {
-  CompareOptions,
-  ComparisonGroup,
-  Judgement,
-  PreferenceOracle,
+import {
+  type CompareOptions,
+  type ComparisonGroup,
+  type Judgement,
+  needsOf,
+  type PreferenceOracle,
 } from "../core/oracle.ts";
 import { type ClosedJudge, closedJudges, combineTerms, readJudge } from "../judges/mod.ts";
 import { fileError, oneLine } from "./errors.ts";
@@ -92,6 +93,7 @@ async function loadModuleJudge(text: string): Promise<PreferenceOracle> {
   const digest = createHash("sha256").update(source).digest("hex").slice(0, 16);
   return {
     id: `${oracle.id}@${digest}`,
+    ...needsOf([oracle]),
     compare: (groups, options) => comparedBy(oracle, text, groups, options),
   };
 }

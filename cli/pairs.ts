@@ -30,15 +30,20 @@ export interface PairFile {
  * `messages`, `response` or `completion`. `chosen_probs_win`, `chosen_probs_lose` and `chosen_probs` are
  * win rates and the preference of the pair.
  *
+ * @param fields Columns that come along as the prompts' fields.
  * @throws {TypeError} When a record has no chosen response, or holds something else.
  * @throws {RangeError} When a number is not in [0, 1], prompts of a record differ, an id stands for two
  * prompts, or the file has no record.
  */
-export async function readPairs(path: string, column: string): Promise<PairFile> {
+export async function readPairs(
+  path: string,
+  column: string,
+  fields: readonly string[] = [],
+): Promise<PairFile> {
   const records: PairRecord[] = [];
   const prompts = new Map<string, Prompt>();
   for await (const record of readTable(path)) {
-    const read = toPair(record, column);
+    const read = toPair(record, column, fields);
     const earlier = prompts.get(read.prompt.id);
     if (earlier === undefined) prompts.set(read.prompt.id, read.prompt);
     else if (JSON.stringify(earlier.content) !== JSON.stringify(read.prompt.content)) {
@@ -75,7 +80,11 @@ export function toPairs(records: readonly PairRecord[], path: string): GivenPair
   });
 }
 
-function toPair(record: TableRecord, column: string): PairRecord {
+function toPair(
+  record: TableRecord,
+  column: string,
+  names: readonly string[],
+): PairRecord {
   const { fields, where } = record;
   const demonstration = ["chosen", "messages", "response", "completion"].find((name) =>
     fields[name] !== undefined && fields[name] !== null
@@ -101,7 +110,7 @@ function toPair(record: TableRecord, column: string): PairRecord {
       `Cannot read ${where} as both responses must be to one prompt: they are to two`,
     );
   }
-  const prompt = toPrompt({ where, fields: { ...fields, [column]: content } }, column);
+  const prompt = toPrompt({ where, fields: { ...fields, [column]: content } }, column, names);
   const number = (name: string): number | undefined => {
     const value = fields[name] ?? undefined;
     if (value === undefined) return undefined;

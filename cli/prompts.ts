@@ -5,6 +5,9 @@
  */
 
 import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import type { Json } from "../core/journal.ts";
+import type { PreferenceOracle } from "../core/oracle.ts";
 import type { Message, Prompt } from "../core/policy.ts";
 import { shortly } from "./errors.ts";
 import { readTable, type TableRecord } from "./table_file.ts";
@@ -13,6 +16,8 @@ import { readTable, type TableRecord } from "./table_file.ts";
 export interface ReadPromptsOptions {
   /** Column of the prompts; `prompt` when absent (in a text file each line is one). */
   readonly column?: string;
+  /** Columns that come along as the prompt's fields, where a record has them. */
+  readonly fields?: readonly string[];
 }
 
 /** Prompts of a file. */
@@ -25,7 +30,7 @@ export interface PromptFile {
 /**
  * Reads prompts: text, or messages of which the last is not the assistant's. Ids come from `prompt_id`
  * or `id`, else from the content. A record with the id and content of an earlier one is left out and
- * counted; one with its id and other content is an error.
+ * counted; one with its id and other content, or other fields, is an error.
  *
  * @throws {TypeError} When the column is missing or holds something else.
  * @throws {RangeError} When a prompt is empty, an id is used twice, or the file has no prompt.
@@ -34,23 +39,23 @@ export async function readPrompts(
   path: string,
   options: ReadPromptsOptions = {},
 ): Promise<PromptFile> {
-  const column = options.column ?? "prompt";
+  const { column = "prompt", fields = [] } = options;
   const prompts = new Map<string, Prompt>();
   const places = new Map<string, string>();
   let duplicates = 0;
-  for await (const record of readTable(path, { columns: [column, "prompt_id", "id"] })) {
-    const prompt = toPrompt(record, column);
+  for await (const record of readTable(path, { columns: [column, "prompt_id", "id", ...fields] })) {
+    const prompt = toPrompt(record, column, fields);
     const earlier = prompts.get(prompt.id);
     if (earlier === undefined) {
       prompts.set(prompt.id, prompt);
       places.set(prompt.id, record.where);
-    } else if (JSON.stringify(earlier.content) === JSON.stringify(prompt.content)) {
+    } else if (isDeepStrictEqual(earlier, prompt)) {
       duplicates++;
     } else {
       throw new RangeError(
         `Cannot read ${record.where} as ids must be unique: ${prompt.id} is also at ${
           places.get(prompt.id)
-        } with another prompt`,
+        } with another ${differentField(earlier, prompt) ?? "prompt"}`,
       );
     }
   }
@@ -60,13 +65,25 @@ export async function readPrompts(
   return { prompts: [...prompts.values()], duplicates };
 }
 
+/** The first field that two records of one prompt do not share; none where it is the prompt itself. */
+function differentField(one: Prompt, other: Prompt): string | undefined {
+  if (!isDeepStrictEqual(one.content, other.content)) return undefined;
+  return Object.keys({ ...one.fields, ...other.fields })
+    .find((name) => !isDeepStrictEqual(one.fields?.[name], other.fields?.[name]));
+}
+
 /**
  * The prompt of a record.
  *
+ * @param names Columns that become its fields, where the record has them.
  * @throws {TypeError} When the column is missing or holds neither text nor messages.
  * @throws {RangeError} When the prompt is empty or ends with the assistant's turn.
  */
-export function toPrompt({ where, fields, text }: TableRecord, column = "prompt"): Prompt {
+export function toPrompt(
+  { where, fields, text }: TableRecord,
+  column = "prompt",
+  names: readonly string[] = [],
+): Prompt {
   const value = text ?? (Object.hasOwn(fields, column) ? fields[column] : undefined);
   if (value === undefined || value === null) {
     throw new TypeError(
@@ -76,7 +93,35 @@ export function toPrompt({ where, fields, text }: TableRecord, column = "prompt"
     );
   }
   const content = toContent(value, `the ${column} at ${where}`);
-  return { id: explicitId(fields, where) ?? contentId(content), content };
+  const kept = names.flatMap((name): [string, Json][] => {
+    const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    return field === undefined || field === null ? [] : [[name, toJson(field)]];
+  });
+  return {
+    id: explicitId(fields, where) ?? contentId(content),
+    content,
+    ...(kept.length === 0 ? {} : { fields: Object.fromEntries(kept) }),
+  };
+}
+
+/** A field as JSON has it: whole numbers of a .parquet file as numbers, or as texts where they are too large. */
+function toJson(value: unknown): Json {
+  return JSON.parse(JSON.stringify(value, (_, part) => {
+    if (typeof part !== "bigint") return part;
+    return Number.isSafeInteger(Number(part)) ? Number(part) : `${part}`;
+  }));
+}
+
+/**
+ * Sees to it that an oracle has of prompts what it needs.
+ *
+ * @throws {Error} Naming the first prompt of which it has not.
+ */
+export async function checkNeeds(
+  { needs }: PreferenceOracle,
+  prompts: readonly Prompt[],
+): Promise<void> {
+  if (needs !== undefined) { for (const prompt of prompts) await needs.check(prompt); }
 }
 
 function explicitId(fields: TableRecord["fields"], where: string): string | undefined {
@@ -144,9 +189,11 @@ function toMessage(value: unknown, what: string): Message {
   return { role, content };
 }
 
-/** SHA-256 over prompts, ids and contents in order: what a run compares when it continues. */
+/** SHA-256 over prompts, ids, contents and fields in order: what a run compares when it continues. */
 export function promptsDigest(prompts: readonly Prompt[]): string {
   const hash = createHash("sha256");
-  for (const { id, content } of prompts) hash.update(`${JSON.stringify([id, content])}\n`);
+  for (const { id, content, fields } of prompts) {
+    hash.update(`${JSON.stringify(fields ? [id, content, fields] : [id, content])}\n`);
+  }
   return `sha256:${hash.digest("hex")}`;
 }

@@ -26,15 +26,20 @@ export interface RatedFile {
  * `rejected`. Without judges neither `prompt` nor, beside labels, `responses` need be there.
  *
  * @param judged Whether judges are asked.
+ * @param fields Columns that come along as the prompts' fields.
  * @throws {TypeError} When a record lacks what is needed.
  * @throws {RangeError} When there is no record, or nothing to look at.
  */
 export async function readRatedFile(
   path: string,
-  { judged, column }: { readonly judged: boolean; readonly column: string },
+  { judged, column, fields = [] }: {
+    readonly judged: boolean;
+    readonly column: string;
+    readonly fields?: readonly string[];
+  },
 ): Promise<RatedFile> {
   const items: Item[] = [];
-  for await (const record of readTable(path)) items.push(readItem(record, judged, column));
+  for await (const record of readTable(path)) items.push(readItem(record, judged, column, fields));
   if (items.length === 0) {
     throw new RangeError(`Cannot read ${path} as it must hold at least one record: it holds none`);
   }
@@ -62,10 +67,15 @@ interface Item {
   readonly ask?: RatedFile["asked"][number];
 }
 
-function readItem(record: TableRecord, judged: boolean, column: string): Item {
+function readItem(
+  record: TableRecord,
+  judged: boolean,
+  column: string,
+  names: readonly string[],
+): Item {
   const { fields, where } = record;
   const { responses, verdicts, preferences, chosen } = fields;
-  const prompt = judged ? toPrompt(record, column) : undefined;
+  const prompt = judged ? toPrompt(record, column, names) : undefined;
   const rows = preferences ?? verdicts;
   const known = Array.isArray(responses) || chosen !== undefined;
   if (judged && !known) {

@@ -103,7 +103,12 @@ export async function* compare(
 function judgementKey(oracle: PreferenceOracle, { prompt, responses, pairs }: ComparisonGroup) {
   const texts = responses.map(({ text }) => text);
   return `${prompt.id}#` +
-    fingerprint([oracle.id, prompt.content, texts, pairs ?? null] as unknown as Json);
+    fingerprint(
+      [
+        ...[oracle.id, prompt.content, texts, pairs ?? null],
+        ...(prompt.fields === undefined ? [] : [prompt.fields]),
+      ] as unknown as Json,
+    );
 }
 
 /** The K×K′ preferences of two policies by prompt, journaled. */

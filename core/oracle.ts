@@ -46,6 +46,19 @@ export interface CompareOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What an oracle reads of a prompt beside its conversation. */
+export interface PromptNeeds {
+  /** Names of the prompt's {@linkcode Prompt.fields}, each once. */
+  readonly fields: readonly string[];
+  /**
+   * Refuses a prompt that lacks one, or in which one is not what it must be; so that this is known
+   * before there are responses.
+   *
+   * @throws {Error} Naming the prompt.
+   */
+  check(prompt: Prompt): void | Promise<void>;
+}
+
 /**
  * Something that compares responses. Need not be transitive.
  *
@@ -55,6 +68,35 @@ export interface CompareOptions {
 export interface PreferenceOracle {
   /** Covers everything a judgement depends on: weights, template, settings, the user's module. */
   readonly id: string;
+  /** What it reads of prompts' fields, where it reads any; comparing without them is an error. */
+  readonly needs?: PromptNeeds;
   /** Compares the responses of each group. */
   compare(groups: readonly ComparisonGroup[], options?: CompareOptions): AsyncIterable<Judgement>;
+}
+
+/**
+ * What some oracles read together, in the form in which an oracle over them has it: nothing when none
+ * of them reads anything.
+ *
+ * @example
+ * ```ts
+ * import { needsOf, type PreferenceOracle } from "./oracle.ts";
+ * import assert from "node:assert/strict";
+ * const compare: PreferenceOracle["compare"] = async function* () {};
+ * const reading = (field: string) => ({ id: field, needs: { fields: [field], check() {} }, compare });
+ * assert.deepEqual(needsOf([reading("a"), reading("b"), reading("a")]).needs?.fields, ["a", "b"]);
+ * assert.deepEqual(needsOf([{ id: "text", compare }]), {});
+ * ```
+ */
+export function needsOf(oracles: readonly PreferenceOracle[]): Pick<PreferenceOracle, "needs"> {
+  const needs = oracles.flatMap((oracle) => oracle.needs ?? []);
+  if (needs.length === 0) return {};
+  return {
+    needs: {
+      fields: [...new Set(needs.flatMap(({ fields }) => fields))],
+      async check(prompt) {
+        for (const need of needs) await need.check(prompt);
+      },
+    },
+  };
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Json } from "./journal.ts";
+
 /** One turn of a conversation. */
 export interface Message {
   /** Who says it. */
@@ -18,6 +20,11 @@ export interface Prompt {
   readonly id: string;
   /** Text of one user turn, or a conversation whose last turn is not the assistant's. */
   readonly content: string | readonly Message[];
+  /**
+   * What else is known of it, by name: what an oracle reads beside the conversation, such as a
+   * reference answer. Policies do not see it.
+   */
+  readonly fields?: Readonly<Record<string, Json>>;
 }
 
 /** Why a response ended: the end of its turn (or a stop string), or the limit on tokens. */

@@ -5,7 +5,12 @@
  */
 
 import { hash128 } from "../core/hash.ts";
-import type { ComparisonGroup, Judgement, PreferenceOracle } from "../core/oracle.ts";
+import {
+  type ComparisonGroup,
+  type Judgement,
+  needsOf,
+  type PreferenceOracle,
+} from "../core/oracle.ts";
 import { costsOf, judgementOf } from "./side_by_side.ts";
 
 /** What is kept of a pair, from the side of the response whose text is the smaller one. */
@@ -25,7 +30,7 @@ export interface PairStore {
 }
 
 /**
- * Asks a judge only about pairs it has not answered: those of the same prompt (its id and its content)
+ * Asks a judge only about pairs it has not answered: those of the same prompt (id, content and fields)
  * and the same two texts. Logits are kept with preferences. Costs are those of what was asked.
  *
  * The pairs of one comparison that are new go to the judge in one comparison of its own, so that it can
@@ -62,6 +67,7 @@ export function cachedJudge(
 ): PreferenceOracle {
   return {
     id: oracle.id,
+    ...needsOf([oracle]),
     async *compare(groups, options) {
       const answers = new Map<string, CachedPair>();
       const plans = plan(oracle.id, groups, store, answers);
@@ -135,7 +141,10 @@ function plan(
       const left = responses[i]!.text, right = responses[j]!.text;
       const [first, second] = left <= right ? [i, j] : [j, i];
       // As JSON, in which lone surrogates, all the same in UTF-8, differ.
-      const text = [id, prompt.id, prompt.content, responses[first]!.text, responses[second]!.text];
+      const text = [
+        ...[id, prompt.id, prompt.content, responses[first]!.text, responses[second]!.text],
+        prompt.fields,
+      ];
       const key = hash128(JSON.stringify(text)).join(",");
       cells.set(i * size + j, { key, first, second });
       if (planned.has(key)) continue;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Judgement, PreferenceOracle } from "../core/oracle.ts";
+import { type Judgement, needsOf, type PreferenceOracle } from "../core/oracle.ts";
 import { costsOf, judgementOf, sideBySide } from "./side_by_side.ts";
 
 /** A judge and how much it counts. */
@@ -49,6 +49,7 @@ export function mixtureJudge(terms: readonly MixtureTerm[]): PreferenceOracle {
   const shares = terms.map(({ weight }) => weight / total);
   return {
     id: terms.map(({ oracle }, index) => `${shares[index]}*${oracle.id}`).join(" + "),
+    ...needsOf(terms.map(({ oracle }) => oracle)),
     async *compare(groups, options) {
       for await (
         const judgements of sideBySide(terms.map(({ oracle }) => oracle), groups, options)

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ComparisonGroup, PreferenceOracle } from "../core/oracle.ts";
+import { type ComparisonGroup, needsOf, type PreferenceOracle } from "../core/oracle.ts";
 import { costsOf, judgementOf } from "./side_by_side.ts";
 
 /** How far a judge's answers depend on which response is shown first. */
@@ -58,6 +58,7 @@ export function orderSwapJudge(oracle: PreferenceOracle): OrderSwapJudge {
   let pairs = 0, inconsistent = 0, first = 0, difference = 0;
   return {
     id: `swap(${oracle.id})`,
+    ...needsOf([oracle]),
     async *compare(groups, options) {
       const asked = groups.flatMap((group) => [group, reversed(group)]);
       const stream = oracle.compare(asked, options)[Symbol.asyncIterator]();

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PreferenceOracle } from "../core/oracle.ts";
+import { needsOf, type PreferenceOracle } from "../core/oracle.ts";
 import { costsOf, judgementOf, sideBySide } from "./side_by_side.ts";
 
 /** Options of {@linkcode panelJudge}. */
@@ -49,6 +49,7 @@ export function panelJudge(
   }
   return {
     id: `${vote}(${oracles.map(({ id }) => id).join("; ")})`,
+    ...needsOf(oracles),
     async *compare(groups, options) {
       for await (const judgements of sideBySide(oracles, groups, options)) {
         const { size } = judgements[0]!;

@@ -5,11 +5,12 @@
  */
 
 import { sigmoid } from "../core/estimators.ts";
-import type {
-  CompareOptions,
-  ComparisonGroup,
-  Judgement,
-  PreferenceOracle,
+import {
+  type CompareOptions,
+  type ComparisonGroup,
+  type Judgement,
+  needsOf,
+  type PreferenceOracle,
 } from "../core/oracle.ts";
 import { randomStream } from "../core/random.ts";
 import type { JudgedPair } from "./agreement.ts";
@@ -52,6 +53,7 @@ export function noisyJudge(
   }
   return {
     id: `noisy(${oracle.id})@noise=${noise},flip=${flip},seed=${seed}`,
+    ...needsOf([oracle]),
     compare: (groups, asked) =>
       reshaped(oracle, groups, asked, (p, promptId, left, right) => {
         if (left === right) return p;
@@ -94,6 +96,7 @@ export function temperedJudge(oracle: PreferenceOracle, temperature: number): Pr
   }
   return {
     id: `tempered(${oracle.id})@temperature=${temperature}`,
+    ...needsOf([oracle]),
     compare: (groups, asked) =>
       reshaped(oracle, groups, asked, (p) => p === 0.5 ? p : sigmoid(logit(p) / temperature)),
   };

@@ -49,6 +49,7 @@ fast, that of the 8-bit arithmetic it was sampled with (sppo score computes it i
           await output.write({
             prompt_id: prompt.id,
             prompt: prompt.content,
+            ...prompt.fields,
             responses: responses.map(toResponseRecord),
           });
           done++;
@@ -82,8 +83,11 @@ function refuseLocalOptions(layers: CommandContext<Options>["layers"]): void {
   }
 }
 
+/** Columns that are written in any case. */
+const WRITTEN = ["prompt_id", "prompt", "responses"];
+
 async function givenPrompts(
-  { prompt, input, promptColumn }: Values<Options>,
+  { prompt, input, promptColumn, keep }: Values<Options>,
   note: (text: string) => void,
 ): Promise<readonly Prompt[]> {
   if ((prompt === undefined) === (input === undefined)) {
@@ -97,7 +101,10 @@ async function givenPrompts(
     const content = notBlank(prompt, "--prompt");
     return [{ id: contentId(content), content }];
   }
-  const { prompts, duplicates } = await readPrompts(input ?? "", { column: promptColumn });
+  const { prompts, duplicates } = await readPrompts(input ?? "", {
+    column: promptColumn,
+    fields: (keep ?? []).filter((column) => !WRITTEN.includes(column)),
+  });
   if (duplicates > 0) note(`${input}: ${duplicates} repeated prompts left out`);
   return prompts;
 }

@@ -14,7 +14,7 @@ import { checkEstimator, loadJudge } from "../load_judge.ts";
 import { openOutput } from "../output.ts";
 import { judgeOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
-import { toPrompt } from "../prompts.ts";
+import { checkNeeds, toPrompt } from "../prompts.ts";
 import { fromResponseRecord } from "../records.ts";
 import { readTable, type TableRecord } from "../table_file.ts";
 import type { Command } from "./command.ts";
@@ -45,13 +45,14 @@ export const judgeCommand: Command<typeof judgeOptions> = {
     const output = resources.use(await openOutput(values.output));
     const items: JudgeItem[] = [];
     for await (const record of readTable(values.input)) {
-      items.push(toItem(record, values.promptColumn));
+      items.push(toItem(record, values.promptColumn, oracle.needs?.fields));
     }
     if (items.length === 0) {
       throw new RangeError(
         `Cannot read ${values.input} as it must hold at least one record: it holds none`,
       );
     }
+    await checkNeeds(oracle, items.map(({ prompt }) => prompt));
     const { estimator, selfTerm, preferenceTemperature } = values;
     const options = {
       estimator,
@@ -95,7 +96,11 @@ export const judgeCommand: Command<typeof judgeOptions> = {
   },
 };
 
-function toItem(record: TableRecord, column: string): JudgeItem {
+function toItem(
+  record: TableRecord,
+  column: string,
+  names: readonly string[] | undefined,
+): JudgeItem {
   const { fields, where } = record;
   const { responses } = fields;
   if (!Array.isArray(responses)) {
@@ -110,7 +115,7 @@ function toItem(record: TableRecord, column: string): JudgeItem {
   }
   return {
     fields,
-    prompt: toPrompt(record, column),
+    prompt: toPrompt(record, column, names),
     responses: responses.map((response, index) =>
       fromResponseRecord(response, `response ${index + 1} at ${where}`)
     ),

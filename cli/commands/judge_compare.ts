@@ -22,6 +22,7 @@ import { loadJudge } from "../load_judge.ts";
 import { judgeCompareOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
 import { shortNumber, textTable } from "../progress.ts";
+import { checkNeeds } from "../prompts.ts";
 import { characters, readRatedFile } from "../rated_file.ts";
 import { writeWhole } from "../whole_file.ts";
 import type { Command } from "./command.ts";
@@ -51,12 +52,14 @@ Without JUDGES the labels alone are looked at, and "verdicts" or "preferences" a
     const values = resolveValues(judgeCompareOptions, context.layers);
     const { progress, signal, print } = context;
     const names = values.judges ?? [];
+    const oracles: PreferenceOracle[] = [];
+    for (const name of names) oracles.push(await loadJudge(name, values, context));
     const { asked, labels, orders } = await readRatedFile(values.input, {
       judged: names.length > 0,
       column: values.promptColumn,
+      fields: oracles.flatMap(({ needs }) => needs?.fields ?? []),
     });
-    const oracles: PreferenceOracle[] = [];
-    for (const name of names) oracles.push(await loadJudge(name, values, context));
+    for (const oracle of oracles) await checkNeeds(oracle, asked.map(({ prompt }) => prompt));
     return {
       async run() {
         const raters: Rater[] = [];

@@ -33,7 +33,7 @@ import { type PairRecord, pairsDigest, readPairs } from "../pairs.ts";
 import { peakMemory } from "../peak_memory.ts";
 import { byteSize, type Progress } from "../progress.ts";
 import { closingTable, display, meanLosses } from "../run_display.ts";
-import { promptsDigest, readPrompts } from "../prompts.ts";
+import { checkNeeds, promptsDigest, readPrompts, type ReadPromptsOptions } from "../prompts.ts";
 import { settlePrecision } from "../sampling_precision.ts";
 import {
   configDifferences,
@@ -96,11 +96,9 @@ need no judge.`,
     const oracle = values.judge === undefined
       ? undefined
       : await loadJudge(values.judge, place, context);
-    const data = await readData(values, progress);
-    const division = await divide(data.prompts, values.heldOut, {
-      column: values.promptColumn,
-      seed: values.seed,
-    });
+    const reading = { column: values.promptColumn, fields: oracle?.needs?.fields ?? [] };
+    const data = await readData(values, reading, progress);
+    const division = await divide(data.prompts, values.heldOut, { ...reading, seed: values.seed });
     const parts = Number(folder.facts?.parts ?? values.iterations);
     if (values.promptsPerIteration === "split" && division.prompts.length < parts) {
       throw new RangeError(
@@ -108,7 +106,13 @@ need no judge.`,
       );
     }
     const source = sourceOfRun(settled, oracle, data.records);
-    if (oracle !== undefined) await checkJudge(oracle, settled, division.prompts[0]!, signal);
+    if (oracle !== undefined) {
+      await checkNeeds(oracle, [
+        ...samplesToTrain(settled) ? division.prompts : [],
+        ...division.heldOut,
+      ]);
+      await checkJudge(oracle, settled, division.prompts[0]!, signal);
+    }
     const precision = folder.facts?.precision as Precision | undefined;
     const { model, beside } = await trainableModel(values, precision, context);
     const answered = [...samplesToTrain(settled) ? division.prompts : [], ...division.heldOut];
@@ -163,12 +167,12 @@ function json(value: unknown): string {
 
 /** Prompts to train on, with what the file of pairs says of them where there is one. */
 async function readData(
-  values: TrainValues,
+  { pairs, prompts }: TrainValues,
+  reading: ReadPromptsOptions & { readonly column: string },
   progress: Progress,
 ): Promise<{ readonly prompts: readonly Prompt[]; readonly records: readonly PairRecord[] }> {
-  const { pairs, prompts, promptColumn } = values;
-  if (pairs !== undefined) return await readPairs(pairs, promptColumn);
-  const file = await readPrompts(prompts!, { column: promptColumn });
+  if (pairs !== undefined) return await readPairs(pairs, reading.column, reading.fields);
+  const file = await readPrompts(prompts!, reading);
   if (file.duplicates > 0) {
     progress.line(`${prompts}: ${file.duplicates} repeated prompts left out`);
   }

@@ -38,6 +38,13 @@ export const generateOptions = {
   },
   prompt: { type: "text", value: "TEXT", group: "Data", help: "one prompt, in place of --input" },
   ...promptColumn,
+  keep: {
+    type: "list",
+    value: "COLUMNS",
+    group: "Data",
+    help:
+      "columns of the prompts that go to the output, such as the answer that a judge compares with",
+  },
   ...output,
   samples: {
     type: "integer",
