@@ -6,7 +6,7 @@
 
 import { sigmoid } from "../core/estimators.ts";
 import { judge } from "../core/judgements.ts";
-import type { PreferenceOracle } from "../core/oracle.ts";
+import type { ComparisonGroup, PreferenceOracle } from "../core/oracle.ts";
 import { normal, randomStream } from "../core/random.ts";
 import {
   type Feature,
@@ -58,14 +58,33 @@ export interface SharpnessOptions extends NoiseOptions {
  * ```
  */
 export function featureJudge(feature: Feature, options: SharpnessOptions = {}): PreferenceOracle {
+  return scoreJudge({
+    id: feature.id,
+    scores: ({ responses }) => responses.map(({ text }) => feature.score(text)),
+  }, options);
+}
+
+/** What scores the responses of a group, each in [0, 1]. */
+export interface GroupScores {
+  /** Covers everything the scores depend on, the prompt's fields aside. */
+  readonly id: string;
+  /** One score for each response; the same text has the same. */
+  scores(group: ComparisonGroup): readonly number[] | Promise<readonly number[]>;
+}
+
+/** The judge of {@linkcode featureJudge} on scores that may depend on the prompt. */
+export function scoreJudge(
+  { id, scores: scoresOf }: GroupScores,
+  options: SharpnessOptions = {},
+): PreferenceOracle {
   const { sharpness, cap, noise, seed } = checkSharpness(options);
   return {
-    id: withOptions(feature.id, { sharpness, cap, ...noiseOptions(noise, seed) }),
+    id: withOptions(id, { sharpness, cap, ...noiseOptions(noise, seed) }),
     async *compare(groups, { signal } = {}) {
       for (const group of groups) {
         signal?.throwIfAborted();
         const texts = group.responses.map(({ text }) => text);
-        const scores = texts.map((text) => feature.score(text));
+        const scores = await scoresOf(group);
         yield judge(group, (i, j) => {
           if (texts[i] === texts[j]) return 0.5;
           const z = pairNoise(noise, seed, group.prompt.id, texts[i]!, texts[j]!);
@@ -212,8 +231,11 @@ export function noiseOptions(noise: number, seed: number): Record<string, number
   return noise === 0 ? {} : { noise, seed };
 }
 
+/** Texts in quotes and regular expressions, in which an @ begins no options. */
+const LITERAL = /"(?:[^"\\]|\\.)*"|\/(?:[^/\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+\/[a-z]*/gs;
+
 /** A judge's id: its feature's, then its options. */
 export function withOptions(id: string, options: Record<string, number | string>): string {
   const list = Object.entries(options).map(([key, value]) => `${key}=${value}`).join(",");
-  return id + (id.includes("@") ? "," : "@") + list;
+  return id + (id.replace(LITERAL, "").includes("@") ? "," : "@") + list;
 }

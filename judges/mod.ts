@@ -12,8 +12,25 @@ export {
   labelTriads,
   type ReliabilityRow,
 } from "./agreement.ts";
+export { type AnswerFeature, answerJudge } from "./answers/answer_feature.ts";
+export { answerNumber, isNear, type Rational } from "./answers/answer_number.ts";
+export { chrF } from "./answers/chrf.ts";
+export { normalizeAnswer } from "./answers/exact_match.ts";
+export { jsonSchema } from "./answers/json_schema.ts";
+export {
+  chrfFeature,
+  exactFeature,
+  type FieldOptions,
+  numberFeature,
+  type NumberFeatureOptions,
+  rougeFeature,
+} from "./answers/references.ts";
+export { checksFeature, type ChecksFeatureOptions, schemaFeature } from "./answers/requirements.ts";
+export { rougeL } from "./answers/rouge_l.ts";
 export { cachedJudge, type CachedPair, type PairStore } from "./cached_judge.ts";
+export { containsFeature, notFeature, valueFeature, type ValueFeatureOptions } from "./checks.ts";
 export { classifier, cyclicJudge, type CyclicJudgeOptions } from "./cyclic_judge.ts";
+export { refusalFeature, repetitionFeature } from "./detectors.ts";
 export * from "./features.ts";
 export {
   featureJudge,
@@ -33,6 +50,7 @@ export {
   generalPreferenceJudge,
   skewScore,
 } from "./general_preference.ts";
+export { parseFeature } from "./short_form/read_feature.ts";
 export { judgeGrammarHelp } from "./short_form/help.ts";
 export { type ModelJudge, type ServerJudge } from "./short_form/model_judges.ts";
 export {

@@ -15,8 +15,21 @@ A judge is a feature, a cycle of features, or a weighted sum of judges:
   regex:/^\\d+\\./m         a regular expression
   json                    is valid JSON
   starts:"Yes" ends:"?"   how it starts, how it ends
+  contains:"f("           has a text in it, letter by letter
+  value:1..5              comes to a number in a range (also 1.. and ..5)
+  refusal                 refuses ("I can't", "I'm sorry, but" ...)
+  repetition:4            share of repeated n-grams of words
+  not:A                   the opposite of feature A
   cycle:A,B,C             feature A beats B, B beats C, C beats A; none of them loses
   0.7*A + 0.3*B           a mixture; A*0.7 + B*0.3 is the same
+
+or compares responses with a column of the prompts' file (field=NAME for another than the one named):
+
+  number                  the same number as in "answer", such as GSM8K's   tolerance=0
+  exact                   the same text as "answer", as SQuAD compares them
+  rouge, chrf             like "reference": ROUGE-L, chrF
+  schema                  JSON that the schema in "schema" allows; schema:{"type": ...} for all prompts
+  checks                  share of the features listed in "checks" that hold, such as ["length:-50","not:refusal"]
 
 or a model, by its folder or its name on the Hugging Face hub:
 

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { containsFeature, notFeature, valueFeature } from "../checks.ts";
+import { refusalFeature, repetitionFeature } from "../detectors.ts";
 import {
   endsFeature,
   type Feature,
@@ -14,7 +16,8 @@ import {
   regexFeature,
   startsFeature,
 } from "../features.ts";
-import { type Reader, readString } from "./reader.ts";
+import { readOptions } from "./read_options.ts";
+import { createReader, type Reader, readString } from "./reader.ts";
 
 /** Names that stand for features. */
 export const FEATURE_NAMES = [
@@ -26,7 +29,15 @@ export const FEATURE_NAMES = [
   "json",
   "starts",
   "ends",
+  "contains",
+  "value",
+  "refusal",
+  "repetition",
+  "not",
 ];
+
+/** Those of them whose occurrences may be counted. */
+export const COUNTED: readonly string[] = ["lexicon", "example"];
 
 /** A feature as it was read, to be made once its options are known. */
 export interface ReadFeature {
@@ -34,6 +45,27 @@ export interface ReadFeature {
   readonly name: string;
   /** Makes it; `count` only where it is counted. */
   make(count: number | undefined): Feature;
+}
+
+/**
+ * Makes the feature of a short form.
+ *
+ * @throws {SyntaxError} When the text is none: what must stand where, and what does.
+ *
+ * @example
+ * ```ts
+ * import { parseFeature } from "./read_feature.ts";
+ * import assert from "node:assert/strict";
+ * assert.equal(parseFeature("not:length:-3").score("one two"), 0);
+ * ```
+ */
+export function parseFeature(text: string): Feature {
+  const reader = createReader(text, "feature");
+  const { name, make } = readFeature(reader);
+  const { count } = readOptions(reader, COUNTED.includes(name) ? ["count"] : []);
+  reader.skip();
+  if (!reader.atEnd()) reader.fail("the end");
+  return reader.build(0, () => make(count?.[0]));
 }
 
 /** Reads a feature; `others` are the names that may stand there too, for the error. */
@@ -84,6 +116,30 @@ export function readFeature(reader: Reader, others: readonly string[] = []): Rea
       const edge = readPhrase(reader);
       return made(() => name === "starts" ? startsFeature(edge) : endsFeature(edge));
     }
+    case "contains": {
+      argument("a word or phrase");
+      const part = readPhrase(reader);
+      return made(() => containsFeature(part));
+    }
+    case "value": {
+      argument("a range such as 1..5");
+      const range = readValues(reader);
+      return made(() => valueFeature(range));
+    }
+    case "refusal":
+      return made(refusalFeature);
+    case "repetition": {
+      const size = reader.take(":") ? Number(reader.expect(/\d+/y, "the words of an n-gram")) : 4;
+      return made(() => repetitionFeature(size));
+    }
+    case "not": {
+      const what = "a feature other than not";
+      argument(what);
+      const before = reader.position();
+      if (reader.match(/not\b/y) !== undefined) reader.fail(what, before);
+      const { name, make } = readFeature(reader);
+      return { name, make: (count) => notFeature(make(count)) };
+    }
     default:
       return reader.fail(
         `one of ${[...FEATURE_NAMES, ...others].join(", ")}`,
@@ -100,6 +156,20 @@ function readRange(reader: Reader): { min?: number; max?: number } {
   reader.skip();
   const max = reader.match(/\d+/y);
   if (min === undefined && max === undefined) reader.fail(what, start);
+  return {
+    ...(min === undefined ? {} : { min: Number(min) }),
+    ...(max === undefined ? {} : { max: Number(max) }),
+  };
+}
+
+function readValues(reader: Reader): { min?: number; max?: number } {
+  const what = "a range such as 1..5, 1.. or ..5";
+  const start = reader.position();
+  const number = /[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?/y;
+  const min = reader.match(number);
+  if (!reader.take("..")) reader.fail(what, start);
+  reader.skip();
+  const max = reader.match(number);
   return {
     ...(min === undefined ? {} : { min: Number(min) }),
     ...(max === undefined ? {} : { max: Number(max) }),

@@ -9,8 +9,9 @@ import { cyclicJudge } from "../cyclic_judge.ts";
 import { featureJudge } from "../feature_judge.ts";
 import { combineTerms, type JudgeTerm, type WrappedJudge } from "./judge_terms.ts";
 import { MODEL_NAMES, readModelJudge } from "./model_judges.ts";
-import { type ReadFeature, readFeature } from "./read_feature.ts";
-import { readOptions } from "./read_options.ts";
+import { ANSWER_NAMES, readAnswerJudge } from "./read_answer.ts";
+import { COUNTED, type ReadFeature, readFeature } from "./read_feature.ts";
+import { readOptions, SHARED_OPTIONS, single } from "./read_options.ts";
 import { createReader, NUMBER, type Reader, readPath } from "./reader.ts";
 import { type WrapperName, wrappers } from "./wrappers.ts";
 
@@ -22,14 +23,17 @@ import { type WrapperName, wrappers } from "./wrappers.ts";
  * ```text
  * judge    = term { "+" term }
  * term     = [ number "*" ] atom | atom "*" number
- * atom     = ( feature | "cycle:" feature "," feature "," feature { "," feature } | model | wrapper ) [ options ]
+ * atom     = ( feature | answer | "cycle:" feature "," feature "," feature { "," feature } | model | wrapper ) [ options ]
  * model    = "pair-rm:" path | "reward:" path { "|" path } | "gpm:" path | "llm:" path | "module:" path
  * wrapper  = ( "swap" | "cached" | "noisy" | "tempered" ) "(" judge ")"
  *          | ( "majority" | "share" ) "(" judge { ";" judge } ")"
  * path     = string | characters but white space and @ | + * , ; ( ) "
  * feature  = "length:" range | "characters:" range | "lexicon:" phrase { "|" phrase } | "example"
  *          | "regex:" ( "/" pattern "/" flags | string ) | "json"
- *          | "starts:" phrase | "ends:" phrase
+ *          | "starts:" phrase | "ends:" phrase | "contains:" phrase | "value:" values
+ *          | "refusal" | "repetition" [ ":" whole ] | "not:" feature
+ * answer   = "number" | "exact" | "rouge" | "chrf" | "schema" [ ":" JSON object ] | "checks"
+ * values   = number ".." number | number ".." | ".." number       with a sign or without
  * range    = whole "-" whole | whole "-" | "-" whole
  * phrase   = string | word                 word: letters, digits, ' and _
  * string   = '"' characters '"'            as in JSON: \" and \\ for " and \, \n for a new line
@@ -94,7 +98,6 @@ export function parseJudge(text: string): PreferenceOracle {
 
 /** How deep wrappers may stand in each other. */
 const MOST_WRAPPERS = 16;
-const SHARED_OPTIONS = ["sharpness", "cap", "noise", "seed"];
 
 function readTerm(reader: Reader, depth: number): JudgeTerm {
   reader.skip();
@@ -116,6 +119,9 @@ function readAtom(reader: Reader, depth: number): JudgeTerm["judge"] {
   const start = reader.position();
   const name = reader.match(/[a-z]+(?:-[a-z]+)*/y);
   if (name !== undefined && MODEL_NAMES.includes(name)) return readModelJudge(reader, name, start);
+  if (name !== undefined && ANSWER_NAMES.includes(name)) {
+    return readAnswerJudge(reader, name, start);
+  }
   if (name !== undefined && isWrapper(name)) return readWrapped(reader, name, start, depth);
   if (name === "module") {
     if (!reader.take(":")) reader.fail('":" and the path of a module after module');
@@ -140,15 +146,15 @@ function readAtom(reader: Reader, depth: number): JudgeTerm["judge"] {
   }
   reader.rewind(start);
   const feature = readFeature(reader, [
+    ...ANSWER_NAMES,
     "cycle",
     ...MODEL_NAMES,
     "module",
     ...Object.keys(wrappers),
   ]);
-  const counted = feature.name === "lexicon" || feature.name === "example";
   const { count, ...options } = readOptions(
     reader,
-    counted ? [...SHARED_OPTIONS, "count"] : SHARED_OPTIONS,
+    COUNTED.includes(feature.name) ? [...SHARED_OPTIONS, "count"] : SHARED_OPTIONS,
   );
   return reader.build(start, () => featureJudge(feature.make(count?.[0]), single(options)));
 }
@@ -185,9 +191,4 @@ function readWrapped(
   // Made once here, so that an error names the wrapper's place.
   reader.build(start, () => make(judges.map(() => NOBODY), options, undefined));
   return { kind, judges, options, ...texts };
-}
-
-/** Options of one number each. */
-function single(options: { [key: string]: readonly number[] }): Record<string, number> {
-  return Object.fromEntries(Object.entries(options).map(([key, [value]]) => [key, value!]));
 }

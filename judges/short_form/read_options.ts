@@ -6,6 +6,16 @@
 
 import { NUMBER, type Reader, readPath } from "./reader.ts";
 
+/** Options that every scripted judge has. */
+export const SHARED_OPTIONS: readonly string[] = ["sharpness", "cap", "noise", "seed"];
+
+/** Options of one number each. */
+export function single(
+  options: { readonly [key: string]: readonly number[] },
+): Record<string, number> {
+  return Object.fromEntries(Object.entries(options).map(([key, [value]]) => [key, value!]));
+}
+
 /** Options whose value is several numbers. */
 const SEVERAL = ["strengths", "weights", "price"];
 

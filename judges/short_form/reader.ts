@@ -31,11 +31,11 @@ export interface Reader {
   build<T>(position: number, make: () => T): T;
 }
 
-/** A reader at the start of a text. */
-export function createReader(text: string): Reader {
+/** A reader at the start of a text, which errors call `what`. */
+export function createReader(text: string, what = "judge"): Reader {
   let at = 0;
   const message = (position: number, reason: string): string =>
-    `Cannot read the judge ${JSON.stringify(text)} as ${reason}`.concat(
+    `Cannot read the ${what} ${JSON.stringify(text)} as ${reason}`.concat(
       ` at position ${position + 1}`,
     );
   const reader: Reader = {

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { checkJudgement } from "../../core/judgements.ts";
 import type { ComparisonGroup, Judgement, PreferenceOracle } from "../../core/oracle.ts";
+import type { Prompt } from "../../core/policy.ts";
 
 /** Options of {@linkcode testOracle}. */
 export interface TestOracleOptions {
@@ -14,6 +15,8 @@ export interface TestOracleOptions {
   readonly oracle: () => PreferenceOracle | Promise<PreferenceOracle>;
   /** Texts it is asked about, at least four and different; a few of every kind by default. */
   readonly texts?: readonly string[];
+  /** Fields of each prompt; an oracle that needs none is asked without. */
+  readonly fields?: NonNullable<Prompt["fields"]>;
   /** How far two answers to the same question may differ: 0 by default, as for arithmetic in order. */
   readonly tolerance?: number;
   /** Tests to leave out, each with its reason. */
@@ -48,7 +51,11 @@ export function testOracle(name: string, options: TestOracleOptions): void {
     });
   };
   const group = (id: string, ...asked: readonly string[]): ComparisonGroup => ({
-    prompt: { id, content: `Prompt ${id}: which is best?` },
+    prompt: {
+      id,
+      content: `Prompt ${id}: which is best?`,
+      ...(options.fields === undefined ? {} : { fields: options.fields }),
+    },
     responses: asked.map((text) => ({ text })),
   });
   const [a, b, c, d] = texts as [string, string, string, string];
@@ -142,6 +149,18 @@ export function testOracle(name: string, options: TestOracleOptions): void {
       break;
     }
     assert.equal(seen, 1);
+  });
+
+  test("takes prompts that have what it needs, and refuses others", async (oracle) => {
+    const asked = group("with", a, b);
+    await oracle.needs?.check(asked.prompt);
+    for (const field of oracle.needs?.fields ?? []) {
+      const { [field]: _, ...fields } = options.fields ?? {};
+      const without = { ...asked, prompt: { ...asked.prompt, id: "without", fields } };
+      const refusal = { message: /^Cannot judge prompt "without" as / };
+      await assert.rejects(async () => await oracle.needs!.check(without.prompt), refusal);
+      await assert.rejects(collect(oracle, [without]), refusal);
+    }
   });
 
   test("has an id that stays", async (oracle) => {

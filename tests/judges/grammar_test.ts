@@ -19,6 +19,18 @@ Deno.test("parseJudge() reads each form", () => {
     "ends:yes": 'ends:"yes"@sharpness=6,cap=0.95',
     "cycle:json,starts:a,length:1-9@strengths=.9/.6/.7,none=.8":
       'cycle:json,starts:"a",length:1-9@strengths=0.9/0.6/0.7,none=0.8',
+    'starts:"@"': 'starts:"@"@sharpness=6,cap=0.95',
+    "not:lexicon:a@count=2": 'not:lexicon:"a"@count=2,sharpness=6,cap=0.95',
+    'contains:"x@y=1"@cap=.9': 'contains:"x@y=1"@sharpness=6,cap=0.9',
+    "value: -1 .. 2.5": "value:-1..2.5@sharpness=6,cap=0.95",
+    "refusal + repetition":
+      "0.5*refusal@sharpness=6,cap=0.95 + 0.5*repetition:4@sharpness=6,cap=0.95",
+    "number": "number@field=answer,sharpness=6,cap=0.95",
+    'exact@field="the answer",cap=.9': 'exact@field="the answer",sharpness=6,cap=0.9',
+    "number@tolerance=.01,field=a": "number@field=a,tolerance=0.01,sharpness=6,cap=0.95",
+    'schema: {"type" : ["object"], "const": "}@"}@cap=.9':
+      'schema:{"type":["object"],"const":"}@"}@sharpness=6,cap=0.9',
+    "checks@noise=1": "checks@field=checks,sharpness=6,cap=0.95,noise=1,seed=0",
     "json*3 + ends:a": '0.75*json@sharpness=6,cap=0.95 + 0.25*ends:"a"@sharpness=6,cap=0.95',
     "length:30-60@sharpness=3*0.75+0.25*json":
       "0.75*length:30-60@sharpness=3,cap=0.95 + 0.25*json@sharpness=6,cap=0.95",
@@ -58,6 +70,12 @@ Deno.test("parseJudge() says what must stand where when a text is no judge", () 
     "json@cap=2": /its cap must be above 0.5 and at most 1: 2 at position 1$/,
     "json@cap=x": /a number for cap: "x" at position 10$/,
     "json@cap": /"=" after cap: the end at position 9$/,
+    "exact@tolerance=1": /an option, one of field, sharpness, cap, noise, seed: "tolerance=1"/,
+    "schema:[]": /a JSON object: "\[\]" at position 8$/,
+    'schema:{"a":': /a JSON object: .* at position 8$/,
+    "schema:{}@field=a": /an option, one of sharpness, cap, noise, seed: "field=a"/,
+    "not:number": /one of length, .*: "number" at position 5$/,
+    "cycle:json,number,json": /one of length, .*: "number,json" at position 12$/,
     "cycle:json,json": /three features or more in a cycle/,
     "cycle:json,json,ends:a@strengths=.9/.8": /it must have 3 strengths/,
     'starts:"abc': /a closing quote: "\\"abc" at position 8$/,
@@ -98,10 +116,21 @@ const feature = fc.oneof(
   fc.array(phrase, { minLength: 1, maxLength: 3 }).map((list) => `lexicon:${list.join("|")}`),
   phrase.map((text) => `starts:${text}`),
   phrase.map((text) => `ends: ${text}`),
+  fc.tuple(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.nat(9))
+    .map(([low, more]) => `value:${low}..${Math.min(low + more, Number.MAX_VALUE)}`),
+  phrase.map((text) => `not:contains:${text}`),
+  fc.constantFrom("refusal", "repetition:2", 'starts:"@@a=1"'),
   fc.constantFrom("example", "json", "regex:/[a-z]+\\/x?/iu", 'regex:"a|b"'),
 );
 const number = fc.double({ min: 0.01, max: 50, noNaN: true }).map(String);
+const answer = fc.oneof(
+  fc.tuple(fc.constantFrom("number", "exact", "rouge", "chrf", "schema", "checks"), phrase)
+    .map(([name, field]) => `${name}@field=${field}`),
+  fc.object({ maxDepth: 2, values: [fc.boolean(), fc.integer(), fc.string()] })
+    .map((value) => `schema:${JSON.stringify(value)}`),
+);
 const atom = fc.oneof(
+  answer,
   fc.tuple(feature, number).map(([text, value]) => `${text}@sharpness=${value}`),
   feature,
   fc.array(feature, { minLength: 3, maxLength: 5 }).map((list) => `cycle:${list.join(" , ")}`),
