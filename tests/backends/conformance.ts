@@ -8,7 +8,9 @@ import type { Backend } from "../../graph/mod.ts";
 import type { Case } from "./conformance_cases/_support.ts";
 import { encodedCases } from "./conformance_cases/encoded.ts";
 import { errorCases } from "./conformance_cases/errors.ts";
-import { languageModelCases } from "./conformance_cases/language_models.ts";
+import { debertaCases } from "./conformance_cases/deberta.ts";
+import { gpt2Cases } from "./conformance_cases/gpt2.ts";
+import { llamaCases } from "./conformance_cases/llama.ts";
 import { modelCases } from "./conformance_cases/models.ts";
 import { primitiveCases } from "./conformance_cases/primitives.ts";
 import { runCases } from "./conformance_cases/runs.ts";
@@ -52,7 +54,9 @@ function suite(): Case[] {
     ...runCases,
     ...errorCases,
     ...modelCases,
-    ...languageModelCases,
+    ...llamaCases,
+    ...gpt2Cases,
+    ...debertaCases,
   ];
 }
 

@@ -6,10 +6,10 @@ import {
   type Checkpoint,
   openCheckpoint,
   openSafetensors,
-  type TextCodec,
 } from "../../models/mod.ts";
 import { huggingFaceTensors } from "../../models/checkpoints/names.ts";
 import { readAsFloat32 } from "../../graph/mod.ts";
+import { numbersAsText } from "./_tiny_llama.ts";
 
 const DATA = new URL("../parity/data/architectures/", import.meta.url);
 
@@ -68,17 +68,7 @@ async function changedFiles(
 /** Opens the folder of a variant. Texts are token ids with spaces between. */
 export async function openVariant({ checkpoint, config }: StoredVariant): Promise<Checkpoint> {
   const opened = await openCheckpoint(await changedFiles(checkpoint, config));
-  const { vocabSize } = opened.config;
-  const encode = (text: string) => text.split(" ").map(Number);
-  const text: TextCodec = {
-    tokenizer: { vocabSize, encode, decode: (ids) => ids.join(" ") },
-    eosIds: [],
-    endOfTurnIds: [],
-    encodePrompt: (prompt) => encode(String(prompt)),
-    encodeResponse: encode,
-    decode: (ids) => ids.join(" "),
-  };
-  return { ...opened, text: () => Promise.resolve(text) };
+  return { ...opened, text: () => Promise.resolve(numbersAsText(opened.config.vocabSize)) };
 }
 
 /** Opens the GGUF file of a checkpoint. */

@@ -29,27 +29,32 @@ export async function dataFiles(
 }
 
 /** Tokens are given as numbers, so the tests need no tokenizer: text is ids with spaces between. */
-const numbersAsText: TextCodec = {
-  tokenizer: {
-    vocabSize: 67,
-    encode: (text) => text.split(" ").map(Number),
-    decode: (ids) => ids.join(" "),
-  },
-  eosIds: [],
-  endOfTurnIds: [],
-  encodePrompt: (prompt) => String(prompt).split(" ").map(Number),
-  encodeResponse: (text) => text.split(" ").map(Number),
-  decode: (ids) => ids.join(" "),
-};
+export function numbersAsText(vocabSize: number): TextCodec {
+  const encode = (text: string) => text.split(" ").map(Number);
+  const decode = (ids: readonly number[]) => ids.join(" ");
+  return {
+    tokenizer: { vocabSize, encode, decode },
+    eosIds: [],
+    endOfTurnIds: [],
+    encodePrompt: (prompt) => encode(String(prompt)),
+    encodeResponse: encode,
+    decode,
+  };
+}
 
-/** Opens a tiny checkpoint of the parity data. */
+/** Opens a checkpoint of the parity data, whose texts are token ids. */
+export async function openStored(folder: string): Promise<Checkpoint> {
+  const checkpoint = await openCheckpoint(
+    await dataFiles(folder, ["config.json", "model.safetensors"]),
+  );
+  return { ...checkpoint, text: () => Promise.resolve(numbersAsText(checkpoint.config.vocabSize)) };
+}
+
+/** Opens a tiny Llama of the parity data. */
 export async function tinyLlama(
   name: "tiny_llama" | "tiny_llama_untied" = "tiny_llama",
 ): Promise<Checkpoint> {
-  const checkpoint = await openCheckpoint(
-    await dataFiles(name, ["config.json", "model.safetensors"]),
-  );
-  return { ...checkpoint, text: () => Promise.resolve(numbersAsText) };
+  return await openStored(name);
 }
 
 /** One optimizer's run in the stored numbers. */

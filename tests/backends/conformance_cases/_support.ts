@@ -20,6 +20,12 @@ export interface Case {
   readonly run: (backend: Backend, tolerance: number) => Promise<void>;
 }
 
+/** Optimizer steps of a reference, in `whole_models.json`. */
+export interface StoredSteps {
+  readonly lr: number;
+  readonly steps: readonly { readonly loss: number; readonly grad_norm: number }[];
+}
+
 /** A float32 tensor. */
 export const float = (shape: readonly number[], ...numbers: number[]): HostTensor => ({
   shape,
@@ -49,6 +55,34 @@ export function assertClose(
       `${what}[${i}]: ${got.data[i]} is not ${want.data[i]} (error ${error})`,
     );
   }
+}
+
+/**
+ * Compares numbers with those of a reference: differences are relative to the largest of them, or to
+ * `least` where all are smaller.
+ */
+export function near(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  tolerance: number,
+  what: string,
+  least = 0,
+): void {
+  assert.equal(actual.length, expected.length, what);
+  let [largest, worst] = [least, 0];
+  for (let i = 0; i < expected.length; i++) {
+    largest = Math.max(largest, Math.abs(expected[i]!));
+    worst = Math.max(worst, Math.abs(actual[i]! - expected[i]!));
+  }
+  assert.ok(worst <= tolerance * largest, `${what}: off by ${worst} of ${largest}`);
+}
+
+/**
+ * Of gradients of whole models against PyTorch's: sums over all tokens and layers. WebGPU may be off by
+ * some units in the last place of each exp and log.
+ */
+export function gradientTolerance({ device }: Backend): number {
+  return device.includes("webgpu") ? 5e-4 : 2e-4;
 }
 
 /** Elements of a tensor. */

@@ -1,5 +1,5 @@
 /**
- * A whole language model on a backend, against numbers of PyTorch, transformers and peft
+ * A Llama on a backend, against numbers of PyTorch, transformers and peft
  * (`tests/parity/tiny_llama_lora.py`).
  *
  * @module
@@ -18,15 +18,10 @@ import {
   tinyModel,
   trainingGroups,
 } from "../../models/_tiny_model.ts";
-import type { Case } from "./_support.ts";
+import { type Case, gradientTolerance, near } from "./_support.ts";
 
 /** float32 on both sides: two roundings of sums of some hundred terms, more for a faster exp. */
 const LOG_PROBS = 5e-5;
-/**
- * Relative to the largest of a tensor; gradients are sums over all tokens and layers, and the loss
- * squares sums. WebGPU may be off by some units in the last place of each exp and log.
- */
-const gradientTolerance = ({ device }: Backend) => device.includes("webgpu") ? 5e-4 : 2e-4;
 /** Steps amplify roundings; the reference itself varies by up to 8e-5 in ten. */
 const TRAINED = 1e-3;
 /** Steps of the stored runs that are taken. */
@@ -59,21 +54,6 @@ async function withModel(
   }
 }
 
-function near(
-  actual: ArrayLike<number>,
-  expected: ArrayLike<number>,
-  tolerance: number,
-  what: string,
-): void {
-  assert.equal(actual.length, expected.length, what);
-  let [largest, worst] = [0, 0];
-  for (let i = 0; i < expected.length; i++) {
-    largest = Math.max(largest, Math.abs(expected[i]!));
-    worst = Math.max(worst, Math.abs(actual[i]! - expected[i]!));
-  }
-  assert.ok(worst <= tolerance * largest, `${what}: off by ${worst} of ${largest}`);
-}
-
 function prepared({ groups, eta }: StoredNumbers, variant: StoredVariant): PreparedGroup[] {
   return groups.map(({ prompt_ids, responses }, group) => ({
     responses: responses.map(({ ids, win_rate }, index) => ({
@@ -104,7 +84,7 @@ async function assertLogProbs(
 }
 
 /** Scores, writes and learns as the references do. */
-export const languageModelCases: readonly Case[] = [
+export const llamaCases: readonly Case[] = [
   ...[false, true].map((lora): Case => ({
     name: `a Llama${lora ? " with an adapter" : ""} gives transformers' log-probabilities`,
     run: (backend) =>
