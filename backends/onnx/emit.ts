@@ -27,6 +27,7 @@ import {
   takesEncoded,
 } from "./lowering/mod.ts";
 import { ElementType, encodeModel, type ValueInfo } from "./proto.ts";
+import { foldableProducts, isFolded } from "./foldable_products.ts";
 import { foldScales } from "./fold_scales.ts";
 import { updatesInPlace } from "./in_place.ts";
 
@@ -219,6 +220,7 @@ export function emitProgram(
   const results = new Set([...updates, ...outputs].map(({ port }) => port));
   graph.nodes = foldScales(graph, results);
   graph.keepOnly(results);
+  graph.nodes = foldableProducts(graph, constantPorts);
   const inPlace = updatesInPlace(
     graph,
     updates.map(({ port, scope, name }) => ({ old: `parameter/${scope}/${name}`, next: port })),
@@ -260,15 +262,13 @@ function usedConstants(
   { nodes, initializers }: GraphEmitter,
   ports: readonly ConstantPort[],
 ): SessionConstantPort[] {
-  const constant = new Set([...initializers, ...ports.map(({ port }) => ({ name: port }))].map(
-    ({ name }) => name,
-  ));
+  const constant = new Set(initializers.map(({ name }) => name));
+  for (const { port } of ports) constant.add(port);
   const read = new Set<string>();
   const folded = new Set<string>();
-  for (const { inputs, outputs } of nodes) {
-    const folds = inputs.every((input) => input === "" || constant.has(input));
-    for (const input of inputs) (folds ? folded : read).add(input);
-    if (folds) { for (const output of outputs) constant.add(output); }
+  for (const node of nodes) {
+    const names = isFolded(node, constant) ? folded : read;
+    for (const input of node.inputs) names.add(input);
   }
   return ports.filter(({ port }) => read.has(port) || folded.has(port)).map((port) => ({
     ...port,

@@ -410,6 +410,49 @@ testWith("compile() folds what is computed from constants alone", async (backend
   for (const [name, { data }] of Object.entries(expected.outputs)) close(outputs[name]!.data, data);
 });
 
+Deno.test({
+  name: "compile() leaves no product of constants to a run",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const folder = await Deno.makeTempDir({ prefix: "sppo-" });
+    const backend = await createOnnxBackend({ threads: 1, profile: `${folder}/` });
+    try {
+      const g = new ProgramBuilder("folded");
+      const table = g.parameter("weights", "table", [20, 30]);
+      const w = g.parameter("weights", "w", [40, 30]);
+      const projected = g.linear(table, w, { bias: g.parameter("weights", "b", [40]) });
+      const rows = g.gather(g.mul(projected, g.constant(0.1)), g.input("at", "int32", ["n"]));
+      g.output("y", g.linear(rows, g.parameter("weights", "v", [10, 40])));
+      const program = g.build();
+      const tensors = {
+        table: noise(1, [20, 30]),
+        w: noise(2, [40, 30]),
+        b: noise(3, [40]),
+        v: noise(4, [10, 40]),
+      };
+      const weights = await backend.createStore(
+        Object.entries(tensors).map(([name, { shape, data }]) => fromFloat32(name, shape, data)),
+      );
+      const executable = await backend.compile(program, { constants: { weights } });
+      const inputs = { at: i32(3, 0, 19) };
+      const { y } = await executable.bind().run(inputs);
+      const expected = interpret(program, { inputs, stores: { weights: tensors } });
+      close(y!.data, expected.outputs["y"]!.data);
+      await executable.dispose();
+      const [profile] = Array.from(Deno.readDirSync(folder), ({ name }) => name);
+      const events = JSON.parse(await Deno.readTextFile(`${folder}/${profile}`));
+      const ran = events.flatMap(({ name, args }: { name: string; args: { op_name: string } }) =>
+        name.endsWith("_kernel_time") ? [args.op_name] : []
+      );
+      assert.deepEqual(ran, ["Gather", "FusedMatMul"]);
+    } finally {
+      await backend.dispose();
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
 testWith("errors name what was done when something does not fit", async (backend) => {
   const g = new ProgramBuilder("add");
   const rows = g.input("x", "float32", ["n", 2]);
