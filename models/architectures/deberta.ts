@@ -33,9 +33,9 @@ export interface DebertaInputs {
   readonly selected: Value;
   /** int32 [places · B, T], of `placeDistances`. */
   readonly selectedDistances: Value;
-  /** int32 [blocks, window], of `distanceInputs`. */
+  /** int32 [heads, blocks, window], rows that blocks of queries meet in a table of all heads. */
   readonly queryWindows: Value;
-  /** int32 [blocks, window], of `distanceInputs`. */
+  /** The same for blocks of keys. */
   readonly keyWindows: Value;
   /** int32 [B · heads · blocks, rows, blocks]: pieces of products, of all blocks of all heads. */
   readonly pieces: Value;
@@ -47,12 +47,16 @@ export interface DebertaInputs {
  */
 export function debertaInputs(
   g: ProgramBuilder,
-  { heads }: DebertaConfig,
+  { heads, span }: DebertaConfig,
   places: number,
 ): DebertaInputs {
   const time = product("blocks", "rows");
   const chosen = product(places, "batch");
-  const windows = (name: string) => g.input(name, "int32", ["blocks", "window"]);
+  const ofHead = g.mul(g.iota([heads, 1, 1], 0), g.constant(2 * span, [], "int32"));
+  const windows = (name: string) => {
+    const rows = g.input(name, "int32", ["blocks", "window"]);
+    return g.add(ofHead, g.reshape(rows, [1, "blocks", "window"]));
+  };
   const pieces = g.input("pieces", "int32", ["rows", "blocks"]);
   const block = g.iota([product("batch", heads, "blocks"), 1, 1], 0);
   return {
@@ -213,13 +217,16 @@ function byDistance(
   pieces: Value,
 ): Value {
   const [batch, time, heads, size] = x.shape as [Dim, Dim, number, number];
-  const [blocks, window] = windows.shape as [Dim, Dim];
+  const [, blocks, window] = windows.shape as [Dim, Dim, Dim];
   const [all, rows] = pieces.shape as [Dim, Dim];
   const cut = product(heads, blocks);
-  const met = g.transpose(
-    g.reshape(g.gather(table, windows), [blocks, window, heads, size]),
-    [2, 0, 1, 3],
+  const distances = table.shape[0] as number;
+  // The heads' tables below each other are a constant, so that what is read lies as it is multiplied.
+  const byHead = g.reshape(
+    g.transpose(g.reshape(table, [distances, heads, size]), [1, 0, 2]),
+    [heads * distances, size],
   );
+  const met = g.gather(byHead, windows); // [heads, blocks, window, size]
   const own = g.reshape(g.transpose(x, [0, 2, 1, 3]), [batch, cut, rows, size]);
   const products = g.matmul(own, g.reshape(met, [cut, window, size]), { transposeB: true });
   const inPieces = g.reshape(products, [product(all, window), rows]);

@@ -401,6 +401,21 @@ const compositeCases: Pick<Cases, CompositePrimitive> = {
     attention("a head each", { kind: "causal" }, {
       operands: [float(["b", "t", 3, 2]), float(["b", "t", 3, 2]), float(["b", "t", 3, 2])],
     }),
+    ...[["b", 3], [1, 3], ["b", 1], undefined].map((bias) =>
+      attention(
+        `an encoder's, one row empty, ${bias ? `a bias of ${bias.join(" and ")}` : "no bias"}`,
+        { kind: "bidirectional" },
+        {
+          operands: [float(["b", "t", 3, 4]), float(["b", 7, 3, 4]), float(["b", 7, 3, 4])],
+          lengths: true,
+          bias: bias !== undefined,
+          extra: [
+            given(["b"], (index) => index === 0 ? 6 : 0),
+            ...bias ? [float([...bias, "t", 7])] : [],
+          ],
+        },
+      )
+    ),
     attention("one key head", { kind: "causal" }, {
       operands: [float(["b", "t", 3, 2]), float(["b", "t", 1, 2]), float(["b", "t", 1, 2])],
     }),

@@ -1,5 +1,6 @@
 /** Composites for which onnxruntime has a kernel of its own. */
 
+import { INVISIBLE } from "../../../graph/attention.ts";
 import { elementCount, type Shape } from "../../../graph/dim.ts";
 import { MICROSOFT } from "../graph_emitter.ts";
 import { ElementType } from "../proto.ts";
@@ -12,7 +13,13 @@ type Native =
   | "rotary"
   | "gatedSilu"
   | "gelu"
+  | "attention"
   | "cachedAttention";
+
+/** [B, T, heads · D] of [B, T, heads, D]. */
+function hidden([batch, time, ...rest]: Shape): Shape {
+  return [batch!, time!, elementCount(rest)];
+}
 
 /** Native kernels. */
 export const composite: Lowerings<Native> = {
@@ -58,6 +65,33 @@ export const composite: Lowerings<Native> = {
   },
   gelu(graph, { attributes: { approximation } }, { operands, results }) {
     graph.node("Gelu", operands, { results, attributes: { approximate: approximation } });
+  },
+  /** Bidirectional and with lengths; see `isLowered`. The bias is the matrix that the scores are added to. */
+  attention(graph, { operands: [query, key], attributes }, { operands, results }) {
+    const [batch, , heads] = query!.shape as Shape;
+    const flat = (index: number, { shape }: { readonly shape: Shape }) =>
+      graph.reshape(operands[index]!, shape, hidden(shape));
+    const [lengths, bias = ""] = operands.slice(3) as [string, string?];
+    const attended = graph.node(
+      "MultiHeadAttention",
+      [flat(0, query!), flat(1, key!), flat(2, key!), "", lengths, bias],
+      {
+        domain: MICROSOFT,
+        attributes: {
+          num_heads: heads as number,
+          scale: { float: attributes.scale },
+          mask_filter_value: { float: INVISIBLE },
+        },
+      },
+    );
+    // Where nothing is visible it takes the mean of everything; a query that sees nothing gets zeros.
+    const sees = graph.once(`sees ${lengths}`, () => {
+      const some = graph.node("Greater", [lengths, graph.literal("int32", [], [0])]);
+      const factor = graph.node("Cast", [some], { attributes: { to: ElementType.float } });
+      return graph.reshape(factor, [batch!], [batch!, 1, 1]);
+    });
+    const seen = graph.node("Mul", [attended, sees]);
+    graph.reshape(seen, hidden(query!.shape), query!.shape, results[0]!);
   },
   /** Several new positions with a past are refused at run time; see `checkPast`. */
   cachedAttention(graph, equation, { operands, results }) {

@@ -22,7 +22,6 @@ export const lowerings: { readonly [P in Primitive]: Lowering<P> | "decompose" }
   ...matrix,
   ...composite,
   tokenLogProb: "decompose",
-  attention: "decompose",
   regroup: "decompose",
 };
 
@@ -51,6 +50,13 @@ const HEAD_MULTIPLE = 8;
 
 /** Whether the backend lowers an equation as it is. */
 export function isLowered(equation: Equation): boolean {
+  if (equation.primitive === "attention") {
+    // An encoder's. That of training has no lengths, and shares its parts with its gradient.
+    const { operands: [query, key], attributes: { mask, lengths } } = equation;
+    const [heads, size] = query!.shape.slice(2);
+    return mask.kind === "bidirectional" && lengths && heads === key!.shape[2] &&
+      typeof heads === "number" && typeof size === "number";
+  }
   if (equation.primitive === "cachedAttention") {
     const headSize = equation.operands[0]!.shape[3];
     return typeof headSize === "number" && headSize % HEAD_MULTIPLE === 0;
