@@ -1,6 +1,6 @@
 #!/usr/bin/env -S deno run
 /**
- * The command line: `sppo train | generate | score | judge | game | export | info | help`.
+ * The command line: `sppo train | generate | score | judge | game | export | info | bench | help`.
  *
  * Exit codes: 0 done, 1 the work failed, 2 it could not start (bad usage or input), 130 interrupted.
  *

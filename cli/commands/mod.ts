@@ -5,6 +5,7 @@
  */
 
 import type { Command } from "./command.ts";
+import { benchCommand } from "./bench.ts";
 import { exportCommand } from "./export.ts";
 import { compareCommand } from "./compare.ts";
 import { gameCommand } from "./game.ts";
@@ -28,4 +29,5 @@ export const commands: readonly Command[] = [
   exportCommand,
   compareCommand,
   infoCommand,
+  benchCommand,
 ];

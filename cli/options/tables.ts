@@ -18,9 +18,11 @@ import {
 import type { OptionTable } from "./spec.ts";
 import { trainOptions } from "./train_options.ts";
 
+import { benchOptions } from "./bench_options.ts";
 import { judgeCompareOptions } from "./judge_compare_options.ts";
 import { judgeTrainOptions } from "./judge_train_options.ts";
 
+export { benchOptions } from "./bench_options.ts";
 export { judgeCompareOptions } from "./judge_compare_options.ts";
 export { judgeTrainOptions } from "./judge_train_options.ts";
 export { presets, trainOptions } from "./train_options.ts";
@@ -285,6 +287,7 @@ export const tables = {
   export: exportOptions,
   compare: compareOptions,
   info: infoOptions,
+  bench: benchOptions,
 } as const;
 
 /** Name of a command that has options. */

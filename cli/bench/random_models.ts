@@ -1,22 +1,18 @@
 /**
- * Random models in memory, for benches that need no checkpoint.
+ * Random models in memory, so that nothing has to be read.
  *
  * @module
  */
 
-import { createOnnxBackend } from "../backends/onnx/mod.ts";
-import { normal, randomStream } from "../core/mod.ts";
-import { type Backend, fromFloat32 } from "../graph/mod.ts";
+import { normal, randomStream } from "../../core/mod.ts";
+import { fromFloat32, type TensorSource } from "../../graph/mod.ts";
 import {
   type Checkpoint,
   createTextCodec,
   type DecoderConfig,
   decoderTensors,
   type Tokenizer,
-} from "../models/mod.ts";
-
-/** As many threads as the figures in docs/performance.md. */
-const THREADS = 2;
+} from "../../models/mod.ts";
 
 /** The size of the embedded policy: 1.3 million weights. */
 export const EMBEDDED_SIZE: DecoderConfig = {
@@ -42,30 +38,40 @@ const numbers: Tokenizer = {
   decode: (ids) => ids.join(" "),
 };
 
-/** The onnx backend. */
-export function onnxBackend(): Promise<Backend> {
-  return createOnnxBackend({ threads: THREADS });
-}
+/** Different random numbers in a tensor; more would take longer than what is measured. */
+const DISTINCT = 2 ** 16;
 
-/** Values of a normal distribution, the same for the same name. */
+/** Values of a normal distribution, the same for the same name; long tensors repeat them. */
 export function randomValues(name: string, length: number, deviation: number): Float32Array {
   const random = randomStream(0, name);
-  return new Float32Array(length).map(() => normal(random) * deviation);
+  const values = new Float32Array(length);
+  const distinct = Math.min(length, DISTINCT);
+  for (let at = 0; at < distinct; at++) values[at] = normal(random) * deviation;
+  for (let done = distinct; done < length; done *= 2) {
+    values.copyWithin(done, 0, Math.min(done, length - done));
+  }
+  return values;
 }
 
-/** A Llama with random weights. */
-export function randomLlama(config: DecoderConfig): Checkpoint {
-  const tensors = decoderTensors(config).map(({ name, shape }) => {
+/** Random matrices, and vectors of ones, as norms have them. */
+export function randomTensors(
+  shapes: readonly { readonly name: string; readonly shape: readonly number[] }[],
+): Map<string, TensorSource> {
+  return new Map(shapes.map(({ name, shape }) => {
     const length = shape.reduce((a, b) => a * b, 1);
     const values = shape.length === 1
       ? new Float32Array(length).fill(1)
       : randomValues(name, length, 0.05);
     return [name, fromFloat32(name, shape, values)] as const;
-  });
+  }));
+}
+
+/** A Llama with random weights. */
+export function randomLlama(config: DecoderConfig): Checkpoint {
   return {
     format: "huggingface",
     config,
-    tensors: new Map(tensors),
+    tensors: randomTensors(decoderTensors(config)),
     metadata: new Map(),
     text: () => createTextCodec(numbers),
   };

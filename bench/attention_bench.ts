@@ -1,0 +1,3 @@
+import { benchQuestion } from "./_question.ts";
+
+await benchQuestion("attention");
