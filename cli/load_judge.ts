@@ -16,9 +16,11 @@ import {
   needsOf,
   type PreferenceOracle,
 } from "../core/oracle.ts";
+import type { Backend } from "../graph/backend.ts";
 import { type ClosedJudge, closedJudges, combineTerms, readJudge } from "../judges/mod.ts";
 import { fileError, oneLine } from "./errors.ts";
-import type { BackendArguments, LoadContext } from "./load_model.ts";
+import { loadLocalJudge } from "./load_local_judge.ts";
+import { type BackendArguments, loadBackend, type LoadContext } from "./load_model.ts";
 import { loadModelJudge } from "./load_model_judge.ts";
 import { loadServerJudge } from "./load_server_judge.ts";
 import { openPairFile } from "./pair_file.ts";
@@ -28,7 +30,7 @@ import { openPairFile } from "./pair_file.ts";
  * or a URL ending in .ts, .js or .mjs) that exports `judge` or `oracle`: a PreferenceOracle, or a
  * function that returns one. The id of a judge from a local module also covers the module's text.
  *
- * @param place Where models compute.
+ * @param place Where models compute; they share one backend, made when the first is opened.
  * @throws {Error} When there is no such judge, naming what was given.
  */
 export async function loadJudge(
@@ -38,7 +40,9 @@ export async function loadJudge(
 ): Promise<PreferenceOracle> {
   if (moduleUrl(text) !== undefined) return await loadModuleJudge(text);
   const terms = readJudge(text);
-  const load = loadModelJudge(place, context);
+  let made: Promise<Backend> | undefined;
+  const backend = () => made ??= loadBackend(place, context.resources);
+  const load = loadModelJudge(backend, context);
   const opened = new Map<ClosedJudge, PreferenceOracle>();
   for (const judge of closedJudges(terms)) opened.set(judge, await open(judge));
   return combineTerms(terms, {
@@ -49,7 +53,9 @@ export async function loadJudge(
   async function open(judge: ClosedJudge): Promise<PreferenceOracle> {
     switch (judge.kind) {
       case "llm":
-        return await loadServerJudge(judge, context);
+        return judge.texts.url === undefined
+          ? await loadLocalJudge(judge, await backend(), context)
+          : await loadServerJudge(judge, context);
       case "module":
         return await loadModuleJudge(judge.path);
       case "pair-rm":

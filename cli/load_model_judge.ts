@@ -28,24 +28,16 @@ import {
 import { fileError } from "./errors.ts";
 import { openCheckpointFiles, openFiles } from "./file_source.ts";
 import { findOnHub } from "./hub/find.ts";
-import {
-  type BackendArguments,
-  loadBackend,
-  loadCheckpoint,
-  type LoadContext,
-} from "./load_model.ts";
+import { loadCheckpoint, type LoadContext } from "./load_model.ts";
 
 /**
- * What opens models and makes judges of them. They share one backend, made when the first is opened;
- * `context.resources` disposes it and them.
+ * What opens models on a backend and makes judges of them; `context.resources` disposes them.
  */
 export function loadModelJudge(
-  place: BackendArguments,
+  backend: () => Promise<Backend>,
   context: LoadContext,
 ): (judge: ModelJudge) => Promise<PreferenceOracle> {
   const { resources, progress, signal } = context;
-  let made: Promise<Backend> | undefined;
-  const backend = () => made ??= loadBackend(place, resources);
   const loading = {
     signal,
     onProgress: ({ done, total }: { readonly done: number; readonly total: number }) =>

@@ -52,7 +52,7 @@ export {
 } from "./general_preference.ts";
 export { parseFeature } from "./short_form/read_feature.ts";
 export { judgeGrammarHelp } from "./short_form/help.ts";
-export { type ModelJudge, type ServerJudge } from "./short_form/model_judges.ts";
+export { type LanguageJudge, type ModelJudge } from "./short_form/model_judges.ts";
 export {
   type ClosedJudge,
   closedJudges,
@@ -64,7 +64,13 @@ export {
 } from "./short_form/judge_terms.ts";
 export { parseJudge, readJudge } from "./short_form/read_judge.ts";
 export type { WrapperName } from "./short_form/wrappers.ts";
-export type { ChatAnswer, ChatModel, ChatQuestionOptions } from "./language_model/chat_model.ts";
+export type {
+  ChatAnswer,
+  ChatBatchModel,
+  ChatBatchOptions,
+  ChatModel,
+  ChatQuestionOptions,
+} from "./language_model/chat_model.ts";
 export {
   type JudgeMeter,
   languageModelJudge,

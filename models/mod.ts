@@ -47,6 +47,7 @@ export * from "./generation/mix_decoders.ts";
 export * from "./generation/precision.ts";
 export * from "./language_model.ts";
 export * from "./language_model_options.ts";
+export * from "./local_chat.ts";
 export * from "./local_policy.ts";
 export * from "./policy_files.ts";
 export {

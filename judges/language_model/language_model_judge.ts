@@ -13,11 +13,10 @@ import type {
   Judgement,
   PreferenceOracle,
 } from "../../core/oracle.ts";
-import type { Message } from "../../core/policy.ts";
-import type { ChatAnswer, ChatModel } from "./chat_model.ts";
+import { type Answered, askingOf } from "./asking.ts";
+import type { ChatAnswer, ChatBatchModel, ChatModel } from "./chat_model.ts";
 import { type PairwiseTemplate, pairwiseTemplates } from "./pairwise_template.ts";
 import { JudgeError, readVerdict, type Verdict } from "./read_verdict.ts";
-import { runAhead } from "./run_ahead.ts";
 
 /** Options of {@linkcode languageModelJudge}. */
 export interface LanguageModelJudgeOptions {
@@ -25,7 +24,7 @@ export interface LanguageModelJudgeOptions {
   readonly template?: PairwiseTemplate;
   /** Whether labels are read from log-probabilities where there are any; true when not given. */
   readonly logProbs?: boolean;
-  /** Questions under way at once; 4 when not given. */
+  /** Questions under way at once, of a model that answers one by one; 4 when not given. */
   readonly concurrency?: number;
   /**
    * What an answer without a verdict does: an error (when not given), a pair that counts as not
@@ -50,12 +49,6 @@ export interface JudgeMeter {
   readonly responseTokens: number;
   /** By {@linkcode LanguageModelJudgeOptions.price}. */
   readonly currency: number;
-}
-
-/** A question with its answer. */
-interface Answered {
-  readonly answer: ChatAnswer;
-  readonly fresh: boolean;
 }
 
 /**
@@ -93,7 +86,7 @@ interface Answered {
  * ```
  */
 export function languageModelJudge(
-  model: ChatModel,
+  model: ChatModel | ChatBatchModel,
   options: LanguageModelJudgeOptions = {},
 ): PreferenceOracle & { meter(): JudgeMeter } {
   const { template = pairwiseTemplates.short, concurrency = 4, unparsable = "throw" } = options;
@@ -121,37 +114,15 @@ export function languageModelJudge(
     );
   }
   const settings = { template: template.id, form, maxTokens, logProbs };
-  let requests = 0, promptTokens = 0, responseTokens = 0;
+  const asking = askingOf(model, {
+    maxTokens,
+    concurrency,
+    tokenBudget,
+    ...(logProbs ? { labels: labelsOf(form) } : {}),
+    ...(answers === undefined ? {} : { answers }),
+  });
   const costOf = (prompt: number, response: number) =>
     (prompt * price.prompt + response * price.response) / 1e6;
-
-  async function ask(messages: readonly Message[], signal: AbortSignal): Promise<Answered> {
-    const key = fingerprint(
-      [model.id, maxTokens, logProbs, messages.map(({ role, content }) => [role, content])],
-    );
-    const name = `${key.slice(0, 2)}/${key.slice(2)}.json`;
-    const kept = await answers?.read(name);
-    if (kept !== undefined) {
-      return { answer: JSON.parse(new TextDecoder().decode(kept)), fresh: false };
-    }
-    const used = promptTokens + responseTokens;
-    if (used >= tokenBudget) {
-      throw new RangeError(
-        `Cannot ask ${model.id} as its budget of ${tokenBudget} tokens must not be spent: ${used} are`,
-      );
-    }
-    const answer = await model.answer(messages, { maxTokens, logProbs, signal });
-    requests++;
-    if (tokenBudget < Infinity && answer.tokens.prompt + answer.tokens.response === 0) {
-      throw new RangeError(
-        `Cannot keep to a budget of tokens as ${model.id} must count them: it does not`,
-      );
-    }
-    promptTokens += answer.tokens.prompt;
-    responseTokens += answer.tokens.response;
-    await answers?.write(name, new TextEncoder().encode(JSON.stringify(answer)));
-    return { answer, fresh: true };
-  }
 
   function judgementOf(
     group: ComparisonGroup,
@@ -172,12 +143,7 @@ export function languageModelJudge(
       if (verdict === undefined) {
         unread++;
         if (unparsable === "throw") {
-          throw new JudgeError(
-            `Cannot read the answer of ${model.id} on prompt "${group.prompt.id}" as it must have ${
-              expected(form)
-            }: ${JSON.stringify(shortened(answer.text))}`,
-            answer.text,
-          );
+          throw new JudgeError(unreadable(model.id, group.prompt.id, form, answer), answer.text);
         }
         return;
       }
@@ -213,28 +179,17 @@ export function languageModelJudge(
 
   return {
     id: `llm:${model.id}@template=${template.id},${fingerprint(settings)},unparsable=${unparsable}`,
-    meter: () => ({
-      requests,
-      promptTokens,
-      responseTokens,
-      currency: costOf(promptTokens, responseTokens),
-    }),
+    meter() {
+      const asked = asking.asked();
+      return { ...asked, currency: costOf(asked.promptTokens, asked.responseTokens) };
+    },
     async *compare(groups, { signal }: CompareOptions = {}) {
       signal?.throwIfAborted();
       const orders = groups.map(ordersOf);
-      const first = new Map<string, Promise<Answered>>(); // the same question in several groups
-      const tasks = groups.flatMap(({ prompt }, at) =>
-        orders[at]!.map((order) => async (ending: AbortSignal): Promise<Answered> => {
-          const messages = template.question(prompt.content, order.first, order.second);
-          const key = JSON.stringify(messages);
-          const before = first.get(key);
-          if (before !== undefined) return { ...await before, fresh: false };
-          const answered = ask(messages, ending);
-          first.set(key, answered);
-          return await answered;
-        })
+      const questions = groups.flatMap(({ prompt }, at) =>
+        orders[at]!.map(({ first, second }) => template.question(prompt.content, first, second))
       );
-      const results = runAhead(tasks, concurrency, signal);
+      const results = asking.all(questions, signal);
       try {
         for (const [at, group] of groups.entries()) {
           signal?.throwIfAborted();
@@ -283,9 +238,27 @@ function ordersOf(group: ComparisonGroup): Order[] {
   return orders;
 }
 
-function expected({ kind, first, second, tie }: PairwiseTemplate["form"]): string {
-  const marks = [first, second, ...(tie === undefined ? [] : [tie])].join(", ");
-  return kind === "label" ? `one of ${marks} and no more` : `one of ${marks} in it`;
+function unreadable(
+  model: string,
+  promptId: string,
+  form: PairwiseTemplate["form"],
+  { text, refused }: ChatAnswer,
+): string {
+  if (refused !== undefined) {
+    return refused.replace(/^Cannot .*? as /, `Cannot judge prompt "${promptId}" as `);
+  }
+  return `Cannot read the answer of ${model} on prompt "${promptId}" as it must have ${
+    expected(form)
+  }: ${JSON.stringify(shortened(text))}`;
+}
+
+function labelsOf({ first, second, tie }: PairwiseTemplate["form"]): string[] {
+  return [first, second, ...(tie === undefined ? [] : [tie])];
+}
+
+function expected(form: PairwiseTemplate["form"]): string {
+  const marks = labelsOf(form).join(", ");
+  return form.kind === "label" ? `one of ${marks} and no more` : `one of ${marks} in it`;
 }
 
 function shortened(text: string): string {

@@ -39,8 +39,10 @@ or a model, by its folder or its name on the Hugging Face hub:
   gpm:PATH                a general preference   tau=0.1         normalize=0 (1: embeddings of length 1)
                           model
 
-or a language model of an OpenAI-compatible server, which is asked about each pair in both orders:
+or a language model, which is asked about each pair in both orders: one that --model takes, by how likely it
+finds the labels, or one of an OpenAI-compatible server:
 
+  llm:PATH
   llm:MODEL@url=http://localhost:8080/v1
 
   template=short        short, alpaca (AlpacaEval 2), mt-bench (pair-v2), or a Jinja file of your own, with
@@ -48,6 +50,7 @@ or a language model of an OpenAI-compatible server, which is asked about each pa
   labels=A/B/C          how answers to your template begin (first, second, tie; without: [[A]], [[B]], [[C]])
   logprobs=1            0: labels are read from the text alone        tokens=N      longest answer
   unparsable=throw      pair, prompt: what is masked where an answer has no verdict
+  of a server:
   concurrency=4         requests at once       retries=3 timeout=120  of a request, times and seconds
   budget=N              tokens after which nothing is asked           price=2.5/10  of a million tokens
   key=FILE              holds the API key      cache=FOLDER           where answers are kept

@@ -14,27 +14,22 @@ const MODEL_OPTIONS: Readonly<Record<ModelJudge["kind"], readonly string[]>> = {
   "gpm": ["tau", "normalize"],
 };
 
-/** Options of a judge on a server that are numbers, and those that are texts. */
-const SERVER_OPTIONS = [
-  "logprobs",
-  "tokens",
-  "concurrency",
-  "retries",
-  "timeout",
-  "budget",
-  "price",
-];
-const SERVER_TEXTS = ["url", "template", "labels", "unparsable", "key", "cache"];
+/** Options of a language model as a judge that are numbers, and those that are texts. */
+const LANGUAGE_OPTIONS = ["logprobs", "tokens"];
+const LANGUAGE_TEXTS = ["template", "labels", "unparsable"];
+/** Options of one on a server beside them. */
+const SERVER_OPTIONS = ["concurrency", "retries", "timeout", "budget", "price"];
+const SERVER_TEXTS = ["url", "key", "cache"];
 
-/** A language model on a server, as it was read; whoever can reach it makes the judge. */
-export interface ServerJudge {
+/** A language model, as it was read; whoever can open or reach it makes the judge. */
+export interface LanguageJudge {
   /** A language model. */
   readonly kind: "llm";
-  /** The model's name on the server. */
+  /** Where it is, or its name on the server. */
   readonly model: string;
   /** Numbers by the names of options; `price` has two. */
   readonly options: Readonly<Record<string, readonly number[]>>;
-  /** Texts by the names of options; `url` is there. */
+  /** Texts by the names of options; with `url`, the model is on a server. */
   readonly texts: Readonly<Record<string, string>>;
 }
 
@@ -56,9 +51,9 @@ export function readModelJudge(
   reader: Reader,
   name: string,
   start: number,
-): ModelJudge | ServerJudge {
+): ModelJudge | LanguageJudge {
   return name === "llm"
-    ? readServer(reader, start)
+    ? readLanguageModel(reader, start)
     : readModel(reader, name as ModelJudge["kind"], start);
 }
 
@@ -78,11 +73,21 @@ function readModel(reader: Reader, kind: ModelJudge["kind"], start: number): Mod
   return { kind, paths, options };
 }
 
-function readServer(reader: Reader, start: number): ServerJudge {
-  if (!reader.take(":")) reader.fail('":" and the name of a model after llm');
-  const model = readPath(reader, "the name of a model");
+function readLanguageModel(reader: Reader, start: number): LanguageJudge {
+  if (!reader.take(":")) reader.fail('":" and a model after llm');
+  const model = readPath(
+    reader,
+    "a folder or a file, or a name on the Hugging Face hub or a server",
+  );
   const texts: Record<string, string> = {};
-  const options = readOptions(reader, SERVER_OPTIONS, { known: SERVER_TEXTS, read: texts });
-  if (texts.url === undefined) reader.fail("the server of the model, as in @url=URL", start);
+  const options = readOptions(reader, [...LANGUAGE_OPTIONS, ...SERVER_OPTIONS], {
+    known: [...SERVER_TEXTS, ...LANGUAGE_TEXTS],
+    read: texts,
+  });
+  const beside = Object.keys({ ...texts, ...options })
+    .find((key) => SERVER_OPTIONS.includes(key) || SERVER_TEXTS.includes(key));
+  if (texts.url === undefined && beside !== undefined) {
+    reader.fail(`the server of the model beside ${beside}, as in url=URL`, start);
+  }
   return { kind: "llm", model, options, texts };
 }

@@ -454,7 +454,15 @@ Deno.test("readJudge() reads a model on a server", () => {
     options: { price: [2.5, 10], budget: [1000] },
     texts: { url: "http://localhost:8080/v1", template: "own.jinja", labels: "A/B" },
   });
-  assert.throws(() => readJudge("llm:m"), /the server of the model, as in @url=URL/);
+  assert.deepEqual(readJudge("llm:folder@logprobs=0,unparsable=pair")[0]!.judge, {
+    kind: "llm",
+    model: "folder",
+    options: { logprobs: [0] },
+    texts: { unparsable: "pair" },
+  });
+  assert.throws(() => readJudge("llm:m@tokens=1,budget=9"), {
+    message: /the server of the model beside budget, as in url=URL: .* at position 1$/,
+  });
   assert.throws(() => readJudge("llm:m@url=a,url=b"), /each option once/);
-  assert.throws(() => readJudge("llm:m@cap=1"), /an option, one of url, template/);
+  assert.throws(() => readJudge("llm:m@cap=1"), /an option, one of url, key, cache, template/);
 });
