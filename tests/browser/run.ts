@@ -8,29 +8,14 @@
 import { ORT_WEB_VERSION } from "../../backends/onnx/_deps.ts";
 import { TFJS_VERSION } from "../../backends/tfjs/_deps.ts";
 import type { CaseResult } from "../backends/conformance.ts";
+import { findChromium, NO_CHROMIUM, removeFolder } from "./chromium.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const BACKENDS = ["tfjs-wasm", "onnx-wasm", "tfjs-webgpu"];
-/** Where Chromium may be; SPPO_CHROMIUM names another place. */
-const CHROMIUM = ["chromium", "chromium-browser", "google-chrome"];
 /** The page has so long to say something; a shader or a model takes less. */
 const SILENCE_MS = 240_000;
 
 type Finding = CaseResult & { readonly backend: string };
-
-/** The first Chromium that answers, with its version. */
-async function findChromium(): Promise<{ path: string; version: string } | undefined> {
-  const given = Deno.env.get("SPPO_CHROMIUM");
-  for (const path of given === undefined ? CHROMIUM : [given]) {
-    try {
-      const { success, stdout } = await new Deno.Command(path, { args: ["--version"] }).output();
-      if (success) return { path, version: new TextDecoder().decode(stdout).trim() };
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-  return undefined;
-}
 
 /** Bundles the page into a folder. */
 async function bundle(folder: string): Promise<string> {
@@ -196,27 +181,9 @@ async function run(
   return findings;
 }
 
-/**
- * Removes the browser's folder. Its helper processes outlive it by a moment and may still write, so
- * a folder that has filled again is tried again, and one that stays says so and fails nothing.
- */
-async function removeFolder(folder: string): Promise<void> {
-  for (let attempt = 1;; attempt++) {
-    try {
-      return await Deno.remove(folder, { recursive: true });
-    } catch (error) {
-      if (attempt === 20) {
-        print(`${folder} stays: ${(error as Error).message}`);
-        return;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 250));
-    }
-  }
-}
-
 const chromium = await findChromium();
 if (chromium === undefined) {
-  print(`skipped: no Chromium was found (${CHROMIUM.join(", ")}, or SPPO_CHROMIUM)`);
+  print(`skipped: ${NO_CHROMIUM}`);
 } else {
   print(chromium.version);
   const folder = await Deno.makeTempDir();
@@ -228,6 +195,6 @@ if (chromium === undefined) {
     print(`${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`);
     if (count("failed") > 0 || count("passed") === 0) Deno.exitCode = 1;
   } finally {
-    await removeFolder(folder);
+    await removeFolder(folder, print);
   }
 }
