@@ -8,7 +8,7 @@ import { crossGroups, type CrossPreferences, crossPreferences } from "./evaluate
 import { fingerprint } from "./hash.ts";
 import type { Journal, Json } from "./journal.ts";
 import { checkJudgement } from "./judgements.ts";
-import type { ComparisonGroup, Judgement, PreferenceOracle } from "./oracle.ts";
+import type { CompareOptions, ComparisonGroup, Judgement, PreferenceOracle } from "./oracle.ts";
 import type { Prompt, Sampled, SampleOptions, Sampler } from "./policy.ts";
 import {
   decodeJudgement,
@@ -84,10 +84,10 @@ export async function* compare(
   const finished = journaled<ComparisonGroup, Judgement>(options.journal, list, {
     items: groups,
     batchSize: options.promptsPerBatch ?? 8,
-    async *ask(batch) {
+    async *ask(batch, later) {
       signal?.throwIfAborted();
       let index = 0;
-      for await (const judgement of oracle.compare(batch, signal === undefined ? {} : { signal })) {
+      for await (const judgement of oracle.compare(batch, asking(signal, later))) {
         const group = batch[index++];
         yield group === undefined ? judgement : checkJudgement(judgement, group, oracle.id);
       }
@@ -98,6 +98,10 @@ export async function* compare(
     what: "judgement",
   });
   for await (const { outcome, restored } of finished) yield { judgement: outcome, restored };
+}
+
+function asking(signal: AbortSignal | undefined, later: number): CompareOptions {
+  return { later, ...(signal === undefined ? {} : { signal }) };
 }
 
 function judgementKey(oracle: PreferenceOracle, { prompt, responses, pairs }: ComparisonGroup) {
@@ -124,11 +128,11 @@ export async function* compareAcross(
   const finished = journaled<typeof items[number], CrossPreferences>(options.journal, list, {
     items,
     batchSize: options.promptsPerBatch ?? 8,
-    async *ask(batch) {
+    async *ask(batch, later) {
       signal?.throwIfAborted();
       const asked = batch.map(({ group }) => group);
       let index = 0;
-      for await (const judgement of oracle.compare(asked, signal === undefined ? {} : { signal })) {
+      for await (const judgement of oracle.compare(asked, asking(signal, later))) {
         const item = batch[index++];
         yield item === undefined
           ? []

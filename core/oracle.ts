@@ -44,6 +44,11 @@ export interface Judgement {
 export interface CompareOptions {
   /** Ends the comparison: the next judgement is an error, the signal's reason. */
   readonly signal?: AbortSignal;
+  /**
+   * Groups that later comparisons of the same work may ask about, where that is known: what a person is
+   * told. No judgement depends on it.
+   */
+  readonly later?: number;
 }
 
 /** What an oracle reads of a prompt beside its conversation. */

@@ -13,8 +13,8 @@ export interface JournaledWork<Item, Outcome> {
   readonly items: readonly Item[];
   /** Items asked for at once. Batches are planned from this alone, so that a resumed run's are the same. */
   readonly batchSize: number;
-  /** Yields one outcome per item, in order. */
-  ask(items: readonly Item[]): AsyncIterable<Outcome>;
+  /** Yields one outcome per item, in order; at most `later` items will be asked for after them. */
+  ask(items: readonly Item[], later: number): AsyncIterable<Outcome>;
   /** Names the item's record; hashes everything the outcome depends on. */
   keyOf(item: Item): string;
   encode(outcome: Outcome): Json;
@@ -87,7 +87,8 @@ export async function* journaled<Item, Outcome>(
       continue;
     }
     let index = 0;
-    for await (const fresh of work.ask(batch)) {
+    const later = items.length - start - batch.length;
+    for await (const fresh of work.ask(batch, later)) {
       const item = batch[index];
       if (index >= batch.length) {
         throw wrongCount(work.what, `more than ${batch.length}`, batch.length);

@@ -68,7 +68,8 @@ export const judgeCommand: Command<typeof judgeOptions> = {
         for (let start = 0; start < items.length; start += GROUPS_PER_ROUND) {
           const round = items.slice(start, start + GROUPS_PER_ROUND);
           let index = 0;
-          for await (const judgement of oracle.compare(round, { signal })) {
+          const later = items.length - start - round.length;
+          for await (const judgement of oracle.compare(round, { signal, later })) {
             const item = round[index++];
             if (item === undefined) break;
             const { winRates } = estimateWinRates(

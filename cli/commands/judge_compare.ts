@@ -112,7 +112,8 @@ async function rate(
   tell(0);
   for (let start = 0; start < asked.length; start += GROUPS_PER_ROUND) {
     const round = asked.slice(start, start + GROUPS_PER_ROUND);
-    for await (const judgement of oracle.compare(round, { signal })) {
+    const later = asked.length - start - round.length;
+    for await (const judgement of oracle.compare(round, { signal, later })) {
       const group = asked[rated.length];
       if (group === undefined) break;
       rated.push({
