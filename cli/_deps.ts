@@ -89,3 +89,11 @@ export async function loadVega(): Promise<{ readonly vega: Vega; readonly vegaLi
   const [vega, vegaLite] = await Promise.all([import(VEGA), import(VEGA_LITE)]);
   return { vega, vegaLite };
 }
+
+const STRING_WIDTH = "npm:string-width@8.3.0";
+
+/** Fetches `string-width`: columns that a text takes in a terminal. */
+export async function loadStringWidth(): Promise<(text: string) => number> {
+  const { default: stringWidth } = await import(STRING_WIDTH);
+  return stringWidth;
+}

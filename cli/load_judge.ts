@@ -22,6 +22,7 @@ import { fileError, oneLine } from "./errors.ts";
 import { loadLocalJudge } from "./load_local_judge.ts";
 import { type BackendArguments, loadBackend, type LoadContext } from "./load_model.ts";
 import { loadModelJudge } from "./load_model_judge.ts";
+import { loadPersonJudge } from "./load_person_judge.ts";
 import { loadServerJudge } from "./load_server_judge.ts";
 import { openPairFile } from "./pair_file.ts";
 
@@ -42,7 +43,7 @@ export async function loadJudge(
   const terms = readJudge(text);
   let made: Promise<Backend> | undefined;
   const backend = () => made ??= loadBackend(place, context.resources);
-  const load = loadModelJudge(backend, context);
+  const loadModel = loadModelJudge(backend, context), loadPerson = loadPersonJudge(context);
   const opened = new Map<ClosedJudge, PreferenceOracle>();
   for (const judge of closedJudges(terms)) opened.set(judge, await open(judge));
   return combineTerms(terms, {
@@ -61,7 +62,9 @@ export async function loadJudge(
       case "pair-rm":
       case "reward":
       case "gpm":
-        return await load(judge);
+        return await loadModel(judge);
+      case "human":
+        return await loadPerson(judge);
       default:
         return judge satisfies never;
     }
@@ -144,15 +147,22 @@ export async function checkEstimator(
 ): Promise<void> {
   const { estimator = "matrix", preferenceTemperature } = options;
   if (estimator === "matrix" && preferenceTemperature === undefined) return;
+  const flag = estimator === "matrix" ? "--preference-temperature" : `--estimator ${estimator}`;
+  const withoutLogits = new TypeError(
+    `Cannot use the judge ${text} as it must give logits for ${flag}: it gives preferences only`,
+  );
+  if (asksPeople(text)) throw withoutLogits; // without asking them
   for await (const judgement of oracle.compare([group], { signal })) {
     if (checkJudgement(judgement, group, oracle.id).logits === undefined) {
-      const flag = estimator === "matrix" ? "--preference-temperature" : `--estimator ${estimator}`;
-      throw new TypeError(
-        `Cannot use the judge ${text} as it must give logits for ${flag}: it gives preferences only`,
-      );
+      throw withoutLogits;
     }
     estimatePreferences(judgement, options);
   }
+}
+
+function asksPeople(text: string): boolean {
+  return moduleUrl(text) === undefined &&
+    closedJudges(readJudge(text)).some(({ kind }) => kind === "human");
 }
 
 function moduleUrl(text: string): URL | undefined {

@@ -28,6 +28,8 @@ export interface ModelArguments {
 export interface LoadContext {
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  /** Aborts the signal, as Ctrl-C does. */
+  readonly interrupt: () => void;
   /** Disposes what was opened. */
   readonly resources: AsyncDisposableStack;
 }

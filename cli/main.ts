@@ -67,6 +67,7 @@ async function runCommand(command: Command<OptionTable>, args: readonly string[]
       layers,
       progress,
       signal: interruption.signal,
+      interrupt: interruption.interrupt,
       resources,
       print,
     });
@@ -118,21 +119,25 @@ async function readConfig(path: string): Promise<unknown> {
 
 interface Interruption {
   readonly signal: AbortSignal;
+  /** Asks the work to stop. */
+  interrupt(): void;
   end(): void;
 }
 
 /** The first Ctrl-C asks the work to stop, the second ends the process. */
 function listenForInterruption(told: () => void): Interruption {
   const controller = new AbortController();
+  const interrupt = () => controller.abort(new DOMException("Interrupted", "AbortError"));
   const stop = () => {
     if (controller.signal.aborted) Deno.exit(130);
-    controller.abort(new DOMException("Interrupted", "AbortError"));
+    interrupt();
     told();
   };
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   for (const signal of signals) Deno.addSignalListener(signal, stop);
   return {
     signal: controller.signal,
+    interrupt,
     end: () => signals.forEach((signal) => Deno.removeSignalListener(signal, stop)),
   };
 }

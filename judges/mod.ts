@@ -62,6 +62,7 @@ export {
   type ModuleJudge,
   type WrappedJudge,
 } from "./short_form/judge_terms.ts";
+export type { PersonJudge } from "./short_form/person_judge.ts";
 export { parseJudge, readJudge } from "./short_form/read_judge.ts";
 export type { WrapperName } from "./short_form/wrappers.ts";
 export type {
@@ -85,6 +86,21 @@ export {
   VERDICT_MARKS,
 } from "./language_model/pairwise_template.ts";
 export { JudgeError, readVerdict, type Verdict } from "./language_model/read_verdict.ts";
+export {
+  humanJudge,
+  type HumanJudgeOptions,
+  type HumanVote,
+  voteKey,
+  type VoteStore,
+} from "./people/human_judge.ts";
+export {
+  type HumanAnswer,
+  type HumanQuestion,
+  takingTurns,
+  unlessAborted,
+  type Voter,
+  type VotingSession,
+} from "./people/voter.ts";
 export { mixtureJudge, type MixtureTerm } from "./mixture_judge.ts";
 export { type OrderReport, type OrderSwapJudge, orderSwapJudge } from "./order_swap.ts";
 export { pairJudge, type PairJudgeOptions, type PairModel } from "./pair_rm.ts";

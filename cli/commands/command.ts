@@ -14,6 +14,8 @@ export interface CommandContext<T extends OptionTable> {
   readonly progress: Progress;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
+  /** Aborts the signal as Ctrl-C does. */
+  readonly interrupt: () => void;
   /** Disposed when the command ends, however it ends. */
   readonly resources: AsyncDisposableStack;
   /** Writes a line to standard output. */

@@ -55,6 +55,12 @@ finds the labels, or one of an OpenAI-compatible server:
   budget=N              tokens after which nothing is asked           price=2.5/10  of a million tokens
   key=FILE              holds the API key      cache=FOLDER           where answers are kept
 
+or a person:
+
+  human                   asked here, in the terminal   votes=votes.jsonl   where votes are kept
+  human@page=0            on a page for the browser (0: any free port)   seed=0   of what is shown first
+  human:ann               of a name, with votes-ann.jsonl of their own
+
 or a judge over judges:
 
   swap(A)                 A in both orders, the mean of them

@@ -8,6 +8,7 @@ import type { PreferenceOracle } from "../../core/oracle.ts";
 import type { PairStore } from "../cached_judge.ts";
 import { mixtureJudge } from "../mixture_judge.ts";
 import type { LanguageJudge, ModelJudge } from "./model_judges.ts";
+import type { PersonJudge } from "./person_judge.ts";
 import { type WrapperName, wrappers } from "./wrappers.ts";
 
 /** A judge in a TypeScript module, as it was read. */
@@ -19,7 +20,7 @@ export interface ModuleJudge {
 }
 
 /** A judge that has to be opened or reached before it can be asked. */
-export type ClosedJudge = ModelJudge | LanguageJudge | ModuleJudge;
+export type ClosedJudge = ModelJudge | LanguageJudge | PersonJudge | ModuleJudge;
 
 /** A judge over judges, as it was read. */
 export interface WrappedJudge {

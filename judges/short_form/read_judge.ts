@@ -9,6 +9,7 @@ import { cyclicJudge } from "../cyclic_judge.ts";
 import { featureJudge } from "../feature_judge.ts";
 import { combineTerms, type JudgeTerm, type WrappedJudge } from "./judge_terms.ts";
 import { MODEL_NAMES, readModelJudge } from "./model_judges.ts";
+import { readPerson } from "./person_judge.ts";
 import { ANSWER_NAMES, readAnswerJudge } from "./read_answer.ts";
 import { COUNTED, type ReadFeature, readFeature } from "./read_feature.ts";
 import { readOptions, SHARED_OPTIONS, single } from "./read_options.ts";
@@ -23,8 +24,10 @@ import { type WrapperName, wrappers } from "./wrappers.ts";
  * ```text
  * judge    = term { "+" term }
  * term     = [ number "*" ] atom | atom "*" number
- * atom     = ( feature | answer | "cycle:" feature "," feature "," feature { "," feature } | model | wrapper ) [ options ]
+ * atom     = ( feature | answer | "cycle:" feature "," feature "," feature { "," feature } | model
+ *            | person | wrapper ) [ options ]
  * model    = "pair-rm:" path | "reward:" path { "|" path } | "gpm:" path | "llm:" path | "module:" path
+ * person   = "human" [ ":" word ]
  * wrapper  = ( "swap" | "cached" | "noisy" | "tempered" ) "(" judge ")"
  *          | ( "majority" | "share" ) "(" judge { ";" judge } ")"
  * path     = string | characters but white space and @ | + * , ; ( ) "
@@ -123,6 +126,7 @@ function readAtom(reader: Reader, depth: number): JudgeTerm["judge"] {
     return readAnswerJudge(reader, name, start);
   }
   if (name !== undefined && isWrapper(name)) return readWrapped(reader, name, start, depth);
+  if (name === "human") return readPerson(reader);
   if (name === "module") {
     if (!reader.take(":")) reader.fail('":" and the path of a module after module');
     return { kind: "module", path: readPath(reader, "the path of a module") };
@@ -149,6 +153,7 @@ function readAtom(reader: Reader, depth: number): JudgeTerm["judge"] {
     ...ANSWER_NAMES,
     "cycle",
     ...MODEL_NAMES,
+    "human",
     "module",
     ...Object.keys(wrappers),
   ]);

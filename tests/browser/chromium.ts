@@ -90,7 +90,7 @@ export async function drivePage(
     waiting.get(message.id)?.(message);
     waiting.delete(message.id);
   };
-  let calls = 0, sessionId: string | undefined;
+  let calls = 0, sessionId = "";
   async function call<T>(method: string, params: Record<string, unknown> = {}): Promise<T> {
     const id = ++calls;
     const answer = new Promise<{ result?: unknown; error?: unknown }>((resolve) =>

@@ -37,9 +37,12 @@ function permissions(task: "sppo" | "sppo:hub"): readonly string[] {
   return configuration.tasks[task].split(" ").filter((word) => word.startsWith("--allow-"));
 }
 
-/** Starts `sppo` with the permissions of its task. */
-export function startSppo(args: readonly string[], options: StartOptions): Deno.ChildProcess {
-  const deno = [
+/** The words of a command of `sppo` with the permissions of its task. */
+export function wordsOf(
+  args: readonly string[],
+  options: Omit<StartOptions, "cwd"> = {},
+): readonly string[] {
+  return [
     Deno.execPath(),
     ...["run", "--quiet", "--no-prompt", "--no-code-cache", "--config", CONFIG],
     // A list of variables would narrow the right to all of them.
@@ -50,6 +53,11 @@ export function startSppo(args: readonly string[], options: StartOptions): Deno.
       : [(options.main ?? MAIN).href],
     ...args,
   ];
+}
+
+/** Starts `sppo` with the permissions of its task. */
+export function startSppo(args: readonly string[], options: StartOptions): Deno.ChildProcess {
+  const deno = wordsOf(args, options);
   const [program, ...rest] = options.maxFileKiB === undefined
     ? deno
     : ["bash", "-c", `ulimit -f ${options.maxFileKiB}; exec "$@"`, "bash", ...deno];

@@ -52,7 +52,7 @@ Deno.test("parseJudge() reads each form", () => {
 Deno.test("parseJudge() says what must stand where when a text is no judge", () => {
   const wrong: Readonly<Record<string, RegExp>> = {
     "":
-      /one of length, characters, .*, cycle, pair-rm, reward, gpm, llm, module, swap, .*, share: the end at position 1$/,
+      /one of length, characters, .*, cycle, pair-rm, reward, gpm, llm, human, module, swap, .*, share: the end at position 1$/,
     "lenght:3-4": /one of length, .*: "lenght:3-4" at position 1$/,
     "length": /":" and a range such as 30-60 after length: the end at position 7$/,
     "length:30": /a range such as 30-60, 30- or -60: "30" at position 8$/,
