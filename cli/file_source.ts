@@ -48,6 +48,7 @@ export async function openFile(path: string): Promise<FileSource> {
   return {
     name,
     size,
+    path,
     read(offset, length, options) {
       const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length);
       if (!whole || offset < 0 || length < 0 || offset + length > size) {

@@ -12,6 +12,14 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A place in a file of this machine. */
+export interface FilePlace {
+  /** Absolute, or from the working directory. */
+  readonly path: string;
+  /** In bytes. */
+  readonly offset: number;
+}
+
 /**
  * A tensor whose bytes are read on demand.
  *
@@ -27,6 +35,8 @@ export interface TensorSource {
   readonly encoding: Encoding;
   /** Length of the encoded tensor. */
   readonly byteLength: number;
+  /** Where they stand in one piece, for a backend that maps files into its memory. */
+  readonly file?: FilePlace;
   /** Bytes [start, end) of the encoded tensor, row-major. The caller owns what it gets. */
   read(start: number, end: number, options?: ReadOptions): Promise<Uint8Array>;
 }

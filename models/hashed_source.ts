@@ -14,6 +14,7 @@ export function hashedSource(source: TensorSource, name: string, hash: ContentHa
     shape: source.shape,
     encoding: source.encoding,
     byteLength: source.byteLength,
+    ...(source.file ? { file: source.file } : {}),
     async read(start, end, options) {
       const bytes = await source.read(start, end, options);
       hash.add(bytes);

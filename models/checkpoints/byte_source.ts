@@ -20,6 +20,8 @@ export interface ByteSource {
   readonly name: string;
   /** Length in bytes. */
   readonly size: number;
+  /** Where the file is, if it is one of this machine. */
+  readonly path?: string;
   /** Bytes [offset, offset + length). The caller owns what it gets. */
   read(offset: number, length: number, options?: ReadOptions): Promise<Uint8Array>;
 }

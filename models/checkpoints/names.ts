@@ -122,6 +122,7 @@ export function renamed(source: TensorSource, name: string): TensorSource {
     shape: source.shape,
     encoding: source.encoding,
     byteLength: source.byteLength,
+    ...(source.file ? { file: source.file } : {}),
     read: (start, end, options) => source.read(start, end, options),
   };
 }

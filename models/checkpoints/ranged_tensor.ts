@@ -22,6 +22,7 @@ export function rangedTensor(
     shape,
     encoding,
     byteLength,
+    ...(file.path === undefined ? {} : { file: { path: file.path, offset } }),
     read(start, end, options) {
       try {
         checkByteRange(name, byteLength, start, end);

@@ -7,7 +7,7 @@
 
 import { ONNXRUNTIME_VERSION } from "../_deps.ts";
 import { type Library, openLibrary } from "./library.ts";
-import { openPlatform } from "./platform.ts";
+import { openPlatform, type Platform } from "./platform.ts";
 
 /** A native pointer that is not null. */
 export type Pointer = NonNullable<Deno.PointerValue>;
@@ -52,7 +52,10 @@ const table = {
   ReleaseIoBinding: { at: 135, parameters: [p], result: "void" },
   BindInput: { at: 136, parameters: [p, buffer, p], result: p },
   BindOutput: { at: 137, parameters: [p, buffer, p], result: p },
+  CreateAndRegisterAllocator: { at: 144, parameters: [p, p, p], result: p },
   AddInitializer: { at: 150, parameters: [p, buffer, p], result: p },
+  CreateArenaCfg: { at: 156, parameters: ["usize", "i32", "i32", "i32", buffer], result: p },
+  ReleaseArenaCfg: { at: 157, parameters: [p], result: "void" },
   CreatePrepackedWeightsContainer: { at: 166, parameters: [buffer], result: p },
   ReleasePrepackedWeightsContainer: { at: 167, parameters: [p], result: "void" },
   CreateSessionFromArrayWithPrepackedWeightsContainer: {
@@ -62,6 +65,7 @@ const table = {
     nonblocking: true,
     flush: true,
   },
+  UnregisterAllocator: { at: 177, parameters: [p, p], result: p },
   AddExternalInitializers: { at: 210, parameters: [p, buffer, buffer, "usize"], result: p },
 } as const;
 
@@ -77,8 +81,7 @@ export interface Api {
   readonly version: string;
   /** Whether every thread of a run takes denormals as zero; otherwise none should. */
   readonly flushes: boolean;
-  /** Returns freed memory to the system. */
-  trim(): void;
+  readonly platform: Pick<Platform, "trim" | "map">;
   /** Throws when a status is an error, and frees it. `doing` completes "Cannot …". */
   check(status: Deno.PointerValue, doing: string): void;
   /** Runs a function whose last argument receives a pointer. */
@@ -130,7 +133,7 @@ export async function openApi(): Promise<Api> {
     call,
     version,
     flushes: platform.flushes,
-    trim: platform.trim,
+    platform,
     check,
     create(doing, make) {
       const out = new BigUint64Array(1);

@@ -67,7 +67,7 @@ class OnnxBackend implements Backend {
     options: CreateStoreOptions = {},
   ): Promise<Store> {
     this.#checkOpen("create a store");
-    return await createStore(entries, options, this.#turns);
+    return await createStore(entries, options, this.#turns, this.#environment.api.platform);
   }
 
   async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {

@@ -109,7 +109,7 @@ export class OnnxExecutable implements Executable {
       this.#bindings.clear();
       api.call.ReleaseSession(this.#session);
       for (const { value } of constants) api.call.ReleaseValue(value);
-      api.trim();
+      api.platform.trim();
       this.#session = undefined;
       onDispose(this);
     });

@@ -1,6 +1,8 @@
 /** Memory that onnxruntime reads and writes, owned here. */
 
+import type { FilePlace } from "../../../graph/tensor_source.ts";
 import type { Pointer } from "./api.ts";
+import type { Platform } from "./platform.ts";
 
 /** Alignment that onnxruntime's kernels prefer. */
 const ALIGNMENT = 64;
@@ -21,6 +23,30 @@ export function allocate(bytes: number): Block {
   const offset = (ALIGNMENT - Number(BigInt(address) % BigInt(ALIGNMENT))) % ALIGNMENT;
   const pointer = Deno.UnsafePointer.of(new Uint8Array(buffer, offset))!;
   return { bytes, buffer, offset, pointer };
+}
+
+/** Gives the memory of mapped files back once nobody holds it. */
+const mappings = new FinalizationRegistry<() => void>((unmap) => unmap());
+
+/**
+ * A block over bytes of a file, which are read when they are first touched and may be forgotten again
+ * by the system, as they can be read again. What is written to the block stays in memory.
+ *
+ * @returns Nothing where the platform maps no files or the values would not be aligned.
+ * @throws {Error} When the file cannot be mapped.
+ */
+export function mapped(
+  platform: Pick<Platform, "map">,
+  { path, offset }: FilePlace,
+  bytes: number,
+): Block | undefined {
+  if (offset % Float32Array.BYTES_PER_ELEMENT !== 0) return undefined;
+  const mapping = platform.map(path, offset, bytes);
+  if (!mapping) return undefined;
+  const { pointer, unmap } = mapping;
+  const buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, bytes) as ArrayBuffer;
+  mappings.register(buffer, unmap);
+  return { bytes, buffer, offset: 0, pointer };
 }
 
 /** Part of a block, which keeps all of it. */

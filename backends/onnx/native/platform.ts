@@ -12,6 +12,9 @@
  * **Freed memory goes back.** Compiling frees packed copies that other sessions already have; the C
  * library would keep each thread's for later.
  *
+ * **Files as memory.** Weights that a file holds as they are computed with are mapped, so that they take
+ * memory only once they are read, and memory that other processes share and the system can take back.
+ *
  * @module
  */
 
@@ -25,7 +28,21 @@ export interface Platform {
   flushing(target: Pointer): Pointer;
   /** Returns freed memory to the system. */
   trim(): void;
+  /**
+   * Bytes of a file as memory, which may be written without changing the file.
+   *
+   * @returns Nothing where no files are mapped.
+   * @throws {Error} When the file does not have them or cannot be opened.
+   */
+  map(path: string, offset: number, bytes: number): Mapping | undefined;
   close(): void;
+}
+
+/** A part of a file in memory. */
+export interface Mapping {
+  readonly pointer: Pointer;
+  /** Afterwards nothing may read it. */
+  unmap(): void;
 }
 
 /** x86-64, System V: flush-to-zero and denormals-are-zero are bits 15 and 6 of MXCSR. */
@@ -49,12 +66,19 @@ const PAGE = 4096;
 const SLOT = 64;
 const READ_WRITE = 1 | 2;
 const READ_EXECUTE = 1 | 4;
-const PRIVATE_ANONYMOUS = 0x02 | 0x20;
+const PRIVATE = 0x02;
+const PRIVATE_ANONYMOUS = PRIVATE | 0x20;
+/** `open`: for reading, and closed in programs that are started. */
+const READ_ONLY = 0o2000000;
+/** A multiple of every size that pages have. */
+const MAP_START = 1 << 16;
+const FAILED = 2n ** 64n - 1n;
 
 const elsewhere: Platform = {
   flushes: false,
   flushing: (target) => target,
   trim: () => {},
+  map: () => undefined,
   close: () => {},
 };
 
@@ -66,16 +90,19 @@ export function openPlatform(): Platform {
     mprotect: { parameters: ["pointer", "usize", "i32"], result: "i32" },
     munmap: { parameters: ["pointer", "usize"], result: "i32" },
     malloc_trim: { parameters: ["usize"], result: "i32" },
+    open: { parameters: ["buffer", "i32"], result: "i32" },
+    close: { parameters: ["i32"], result: "i32" },
   });
   const { symbols } = library;
   const pages: Pointer[] = [];
+  let closed = false;
   const flushes = Deno.build.arch === "x86_64";
   return {
     flushes,
     flushing(target) {
       if (!flushes) return target;
       const page = symbols.mmap(null, BigInt(PAGE), READ_WRITE, PRIVATE_ANONYMOUS, -1, 0n);
-      if (page === null || Deno.UnsafePointer.value(page) === 2n ** 64n - 1n) {
+      if (page === null || Deno.UnsafePointer.value(page) === FAILED) {
         throw new Error("Cannot start onnxruntime as a page of memory must be had: mmap failed");
       }
       pages.push(page);
@@ -92,7 +119,27 @@ export function openPlatform(): Platform {
       return page;
     },
     trim: () => void symbols.malloc_trim(0n),
+    map(path, offset, bytes) {
+      const file = symbols.open(new TextEncoder().encode(`${path}\0`), READ_ONLY);
+      if (file < 0) {
+        throw new Error(`Cannot map ${path} as it must be a file that opens: it does not`);
+      }
+      const start = offset - offset % MAP_START;
+      const length = BigInt(offset - start + bytes);
+      const mapping = symbols.mmap(null, length, READ_WRITE, PRIVATE, file, BigInt(start));
+      symbols.close(file);
+      if (mapping === null || Deno.UnsafePointer.value(mapping) === FAILED) {
+        throw new Error(`Cannot map ${path} as the system must have room for it: mmap failed`);
+      }
+      return {
+        pointer: Deno.UnsafePointer.offset(mapping, offset - start)!,
+        unmap() {
+          if (!closed) symbols.munmap(mapping, length);
+        },
+      };
+    },
     close() {
+      closed = true;
       for (const page of pages) symbols.munmap(page, BigInt(PAGE));
       library.close();
     },

@@ -5,6 +5,7 @@
  */
 
 import { type Api, cString, type Pointer } from "./api.ts";
+import { shareArena } from "./arena.ts";
 import type { Block } from "./memory.ts";
 import { ElementType } from "../proto.ts";
 
@@ -15,6 +16,8 @@ export interface Environment {
   readonly memoryInfo: Pointer;
   /** Packed weights, shared by all sessions that have the same constants. */
   readonly packed: Pointer;
+  /** Gives the arena up. */
+  readonly leaveArena: () => void;
   readonly options: SessionSettings;
 }
 
@@ -39,20 +42,26 @@ const SLOW_FUSIONS = "SkipLayerNormFusion";
 export function openEnvironment(api: Api, options: SessionSettings): Environment {
   const doing = "start onnxruntime";
   const name = cString("sppo");
+  const env = api.create(doing, (out) => api.call.CreateEnv(LOG_FATAL, name, out));
+  const memoryInfo = api.create(
+    doing,
+    (out) => api.call.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, out),
+  );
   return {
     api,
     options,
-    env: api.create(doing, (out) => api.call.CreateEnv(LOG_FATAL, name, out)),
-    memoryInfo: api.create(
-      doing,
-      (out) => api.call.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, out),
-    ),
+    env,
+    memoryInfo,
+    leaveArena: shareArena(api, env, memoryInfo),
     packed: api.create(doing, (out) => api.call.CreatePrepackedWeightsContainer(out)),
   };
 }
 
 /** Frees the environment. */
-export function closeEnvironment({ api, env, memoryInfo, packed }: Environment): void {
+export function closeEnvironment(
+  { api, env, memoryInfo, packed, leaveArena }: Environment,
+): void {
+  leaveArena();
   api.call.ReleasePrepackedWeightsContainer(packed);
   api.call.ReleaseMemoryInfo(memoryInfo);
   api.call.ReleaseEnv(env);
@@ -129,6 +138,7 @@ export async function createSession(
       "optimization.disable_specified_optimizers": SLOW_FUSIONS,
       "session.set_denormal_as_zero": api.flushes ? "1" : "0",
       "session.intra_op.allow_spinning": options.spinning ? "1" : "0",
+      "session.use_env_allocators": "1",
     };
     for (const [key, value] of Object.entries(config)) {
       check(call.AddSessionConfigEntry(settings, cString(key), cString(value)), doing);
@@ -151,7 +161,7 @@ export async function createSession(
     return Deno.UnsafePointer.create(out[0]!)!;
   } finally {
     call.ReleaseSessionOptions(settings);
-    api.trim();
+    api.platform.trim();
   }
 }
 

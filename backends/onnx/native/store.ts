@@ -5,7 +5,11 @@
  */
 
 import type { CreateStoreOptions, Store, StoreEntry } from "../../../graph/backend.ts";
-import { decodeTensor, type TensorSource } from "../../../graph/tensor_source.ts";
+import {
+  decodeTensor,
+  type DecodeTensorOptions,
+  type TensorSource,
+} from "../../../graph/tensor_source.ts";
 import type { Encoding } from "../../../graph/encodings.ts";
 import {
   allocateBlockWeights,
@@ -15,7 +19,8 @@ import {
   readBlockWeights,
   staysEncoded,
 } from "./block_weights.ts";
-import { allocate, type Block, floats } from "./memory.ts";
+import { allocate, type Block, floats, mapped } from "./memory.ts";
+import type { Platform } from "./platform.ts";
 import type { Turns } from "../../../graph/turns.ts";
 
 /** A stored tensor. Its block changes when an update is written beside the old value. */
@@ -195,6 +200,9 @@ function checkRows(
   }
 }
 
+/** Bytes of a mapped tensor read at once. */
+const CHUNK_BYTES = 4 << 20;
+
 function isSource(entry: StoreEntry): entry is TensorSource {
   return "read" in entry;
 }
@@ -214,11 +222,35 @@ function encodedMemory(entries: readonly StoreEntry[]): Map<string, BlockWeights
   );
 }
 
+/** Memory over the file of a tensor that is stored as it is computed with. */
+function mappedTensor(
+  { encoding, byteLength, shape, file }: TensorSource,
+  platform: Pick<Platform, "map">,
+): Block | undefined {
+  const elements = shape.reduce((product, size) => product * size, 1);
+  if (!file || encoding !== "f32" || byteLength !== 4 * elements) return undefined;
+  return mapped(platform, file, byteLength);
+}
+
+/** Reads a source for those who look at what is read, and keeps nothing. */
+async function readThrough(
+  source: TensorSource,
+  { signal, onBytes }: DecodeTensorOptions,
+): Promise<void> {
+  for (let start = 0; start < source.byteLength; start += CHUNK_BYTES) {
+    signal?.throwIfAborted();
+    const end = Math.min(start + CHUNK_BYTES, source.byteLength);
+    await source.read(start, end, { signal });
+    onBytes?.(end - start);
+  }
+}
+
 /** Creates a store, reading and decoding each source a few MiB at a time. */
 export async function createStore(
   entries: readonly StoreEntry[],
   { keepEncoded = false, onProgress, signal }: CreateStoreOptions,
   turns: Turns,
+  platform: Pick<Platform, "map">,
 ): Promise<OnnxStore> {
   const seen = new Set<string>();
   const total = entries.reduce((sum, entry) => sum + (isSource(entry) ? entry.byteLength : 0), 0);
@@ -245,8 +277,13 @@ export async function createStore(
       tensors.push({ name, shape: [...shape], elements, block: encoded.quants, encoded });
       continue;
     }
-    const block = allocate(elements * 4);
-    if (isSource(entry)) await decodeTensor(entry, floats(block, 0, elements), read);
+    const inFile = isSource(entry) ? mappedTensor(entry, platform) : undefined;
+    const block = inFile ?? allocate(elements * 4);
+    if (isSource(entry)) {
+      await (inFile
+        ? readThrough(entry, read)
+        : decodeTensor(entry, floats(block, 0, elements), read));
+    }
     tensors.push({ name, shape: [...shape], elements, block });
   }
   return new OnnxStore(tensors, turns);
