@@ -108,9 +108,11 @@ async function makeBackend(name: BackendArguments["backend"], threads: number): 
   switch (name) {
     case "onnx":
       return await (await import("../backends/onnx/mod.ts")).createOnnxBackend({ threads });
-    case "onnx-wasm": {
+    case "onnx-wasm":
+    case "onnx-webgpu": {
       const { createOnnxWebBackend } = await import("../backends/onnx/mod.ts");
-      return await createOnnxWebBackend({ device: "wasm" });
+      const device = name.slice("onnx-".length) as "wasm" | "webgpu";
+      return await createOnnxWebBackend({ device });
     }
     case "tfjs-webgpu":
     case "tfjs-wasm":

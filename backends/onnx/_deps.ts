@@ -31,4 +31,5 @@ export const ORT_WEB_VERSION = "1.30.0";
 /** Its package, with the part that each device needs. */
 export const ORT_WEB = {
   wasm: `npm:onnxruntime-web@${ORT_WEB_VERSION}`,
+  webgpu: `npm:onnxruntime-web@${ORT_WEB_VERSION}/webgpu`,
 } as const;

@@ -18,7 +18,13 @@ import type {
 import type { Activations } from "../../graph/backend.ts";
 import type { Encoding } from "../../graph/encodings.ts";
 import { addEncodedConstant } from "./encoded_constant.ts";
-import { type DimSource, elementTypes, GraphEmitter } from "./graph_emitter.ts";
+import {
+  type DimSource,
+  elementTypes,
+  GraphEmitter,
+  type SizesPort,
+  type Target,
+} from "./graph_emitter.ts";
 import {
   decodedMatrix,
   isLowered,
@@ -69,6 +75,8 @@ export interface EmitOptions {
   readonly encodingOf?: (parameter: ParameterPort) => Encoding;
   /** Whether an encoded constant lies in memory right behind another of its layout. Default: none. */
   readonly follows?: (parameter: ParameterPort, before: ParameterPort) => boolean;
+  /** Whose kernels run it. Default: `cpu`. */
+  readonly target?: Target;
   /** See `CompileOptions`. */
   readonly activations?: Activations;
   /** Whether each constant is a file of its port's name; otherwise the session gets their memory. */
@@ -85,6 +93,8 @@ export interface SessionConstantPort extends ConstantPort {
 export interface EmittedModel {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly inputs: readonly Port[];
+  /** Inputs that hold sizes; none on `cpu`. */
+  readonly sizes: readonly SizesPort[];
   readonly parameters: readonly ParameterPort[];
   readonly constants: readonly SessionConstantPort[];
   readonly updates: readonly UpdatePort[];
@@ -101,6 +111,18 @@ function hostElementType({ dtype }: TensorType): ElementType {
 
 function valueInfo({ port, shape, ...type }: Port): ValueInfo {
   return { name: port, elementType: hostElementType({ shape, ...type }), shape };
+}
+
+function sizesInfo({ port, dims, dtype }: SizesPort): ValueInfo {
+  return dtype === "int64"
+    ? { name: port, elementType: ElementType.int64, shape: [dims.length] }
+    : { name: port, elementType: ElementType.int32, shape: [] };
+}
+
+/** The inputs that nodes read. */
+function usedSizes({ nodes, sizes }: GraphEmitter): SizesPort[] {
+  const read = new Set(nodes.flatMap(({ inputs }) => inputs));
+  return sizes.filter(({ port }) => read.has(port));
 }
 
 /** Where each name is found: an axis of its own, or one shared with names found elsewhere. */
@@ -135,11 +157,12 @@ export function emitProgram(
     constants,
     encodingOf = () => "f32",
     follows = () => false,
+    target = "cpu",
     activations,
     constantFiles = false,
   }: EmitOptions,
 ): EmittedModel {
-  const program = simplify(decompose(original, isLowered));
+  const program = simplify(decompose(original, (equation) => isLowered(equation, target)));
   const inputs = program.inputs.map(({ name, value }) => port(`input/${name}`, name, value));
   const parameters = program.parameters.map(({ scope, name, value }) => ({
     ...port(`parameter/${scope}/${name}`, name, value),
@@ -147,7 +170,10 @@ export function emitProgram(
   }));
   const bound = parameters.filter(({ scope }) => !constants.has(scope));
   const constantPorts: ConstantPort[] = [];
-  const graph = new GraphEmitter(findDims([...inputs, ...parameters]), activations);
+  const graph = new GraphEmitter(findDims([...inputs, ...parameters]), {
+    activations,
+    target,
+  });
   const addConstant = (port: ConstantPort) => {
     const encoding = encodingOf(port);
     if (encoding === "f32") constantPorts.push(port);
@@ -218,7 +244,7 @@ export function emitProgram(
     return port(target, name, value);
   });
   const results = new Set([...updates, ...outputs].map(({ port }) => port));
-  graph.nodes = foldScales(graph, results);
+  if (target === "cpu") graph.nodes = foldScales(graph, results);
   graph.keepOnly(results);
   graph.nodes = foldableProducts(graph, constantPorts);
   const inPlace = updatesInPlace(
@@ -226,8 +252,10 @@ export function emitProgram(
     updates.map(({ port, scope, name }) => ({ old: `parameter/${scope}/${name}`, next: port })),
   );
   const used = usedConstants(graph, constantPorts);
+  const sizes = usedSizes(graph);
   return {
     inputs,
+    sizes,
     parameters: bound,
     constants: used,
     updates: updates.map((update, index) => ({ ...update, inPlace: inPlace[index]! })),
@@ -244,7 +272,7 @@ export function emitProgram(
           ...(constantFiles ? { external: { location: port } } : {}),
         })),
       ],
-      inputs: [...inputs, ...bound].map(valueInfo),
+      inputs: [...[...inputs, ...bound].map(valueInfo), ...sizes.map(sizesInfo)],
       outputs: [...updates, ...outputs].map(valueInfo),
       opsets,
     }),
@@ -342,7 +370,7 @@ function lower(
   wanted: ReadonlyMap<number, string>,
   constants: { has(id: number): boolean },
 ): void {
-  const rule = lowerings[equation.primitive] as Lowering<Primitive> | "decompose";
+  const rule = lowerings[graph.target][equation.primitive] as Lowering<Primitive> | "decompose";
   if (rule === "decompose") {
     throw new TypeError(`Cannot emit ${equation.primitive} as it must be decomposed before`);
   }

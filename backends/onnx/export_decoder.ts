@@ -126,7 +126,7 @@ export function exportDecoder(
     } else if (equation.primitive === "cachedAttention") {
       growingAttention(graph, equation, { operands, results });
     } else {
-      const rule = lowerings[equation.primitive] as Lowering<Primitive>;
+      const rule = lowerings.cpu[equation.primitive] as Lowering<Primitive>;
       rule(graph, equation as never, { operands, results });
     }
   }

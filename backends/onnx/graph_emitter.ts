@@ -28,6 +28,28 @@ export interface NodeOptions {
   readonly results?: readonly string[];
 }
 
+/**
+ * Whose kernels run the graph. `webgpu` has none for arithmetic on sizes, so the vectors that hold sizes
+ * are graph inputs there, which whoever runs it fills.
+ */
+export type Target = "cpu" | "webgpu";
+
+/** A graph input that holds sizes. */
+export interface SizesPort {
+  readonly port: string;
+  /** int64 [n] of these, or of one an int32 scalar. */
+  readonly dims: Shape;
+  readonly dtype: "int64" | "int32";
+}
+
+/** Options of {@linkcode GraphEmitter}. */
+export interface GraphEmitterOptions {
+  /** Default: `float32`. */
+  readonly activations?: Activations | undefined;
+  /** Default: `cpu`. */
+  readonly target?: Target;
+}
+
 /** Where the size of a named dimension is found. */
 export interface DimSource {
   readonly name: string;
@@ -73,6 +95,9 @@ export class GraphEmitter {
   readonly merged = new Map<number, { readonly product: MergedProduct; readonly index: number }>();
   /** How products with them are computed. */
   readonly activations: Activations;
+  readonly target: Target;
+  /** Inputs that hold sizes, where nodes do not compute them. */
+  readonly sizes: SizesPort[] = [];
   readonly #dimSources: ReadonlyMap<string, DimSource>;
   readonly #cache = new Map<string, string>();
   /** What a reshaped value was before. */
@@ -80,9 +105,13 @@ export class GraphEmitter {
   #next = 0;
 
   /** @param dimSources A graph input and axis for each named dimension. */
-  constructor(dimSources: ReadonlyMap<string, DimSource>, activations: Activations = "float32") {
+  constructor(
+    dimSources: ReadonlyMap<string, DimSource>,
+    { activations = "float32", target = "cpu" }: GraphEmitterOptions = {},
+  ) {
     this.#dimSources = dimSources;
     this.activations = activations;
+    this.target = target;
   }
 
   /** A name not used before. */
@@ -170,9 +199,19 @@ export class GraphEmitter {
     return this.once(`${dtype} ${shape} ${text}`, make);
   }
 
+  /** An input that whoever runs the graph fills. */
+  #given(dims: Shape, dtype: SizesPort["dtype"]): string {
+    return this.once(`given ${dtype} ${dims}`, () => {
+      const port = `sizes/${dtype}/${dims}`;
+      this.sizes.push({ port, dims, dtype });
+      return port;
+    });
+  }
+
   /** int64 [1] holding a dimension. */
   dim(dim: Dim): string {
     if (typeof dim === "number") return this.int64([dim]);
+    if (this.target === "webgpu") return this.#given([dim], "int64");
     return this.once(`dim ${dim}`, () => {
       const [first, ...rest] = dim.split("*");
       if (rest.length > 0) {
@@ -193,6 +232,7 @@ export class GraphEmitter {
   /** int32 scalar holding a dimension. */
   dimScalar(dim: Dim): string {
     if (typeof dim === "number") return this.literal("int32", [], [dim]);
+    if (this.target === "webgpu") return this.#given([dim], "int32");
     return this.once(`scalar ${dim}`, () => {
       const scalar = this.node("Squeeze", [this.dim(dim), this.int64([0])]);
       return this.node("Cast", [scalar], { attributes: { to: ElementType.int32 } });
@@ -202,6 +242,7 @@ export class GraphEmitter {
   /** int64 vector holding a shape. */
   shape(shape: Shape): string {
     if (shape.every((dim) => typeof dim === "number")) return this.int64(shape as number[]);
+    if (this.target === "webgpu") return this.#given(shape, "int64");
     return this.once(
       `shape ${shape}`,
       () => this.node("Concat", shape.map((dim) => this.dim(dim)), { attributes: { axis: 0 } }),

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { requireAdapter } from "../webgpu.ts";
 import { TFJS_CORE, TFJS_DEVICES, TFJS_VERSION } from "./_deps.ts";
 
 /** Where tfjs computes. */
@@ -112,7 +113,7 @@ export async function openTfjs(
     readonly threads?: number | undefined;
   },
 ): Promise<OpenedTfjs> {
-  if (name === "webgpu") await requireWebGpu();
+  if (name === "webgpu") await requireAdapter("tfjs-webgpu");
   const given = modules ?? await importModules(name);
   const core = unwrap<TfjsCore>(given.core, "setBackend");
   const device = unwrap<TfjsDeviceModule>(given.device, "setThreadsCount");
@@ -129,20 +130,4 @@ export async function openTfjs(
   const backend = core.findBackend(name);
   if (before && before !== name) await core.setBackend(before);
   return { core, backend, threads: name === "wasm" ? device.getThreadsCount?.() ?? 1 : 1 };
-}
-
-/** @throws {Error} When there is no WebGPU adapter, saying what to switch on. */
-async function requireWebGpu(): Promise<void> {
-  const gpu = (navigator as { readonly gpu?: { requestAdapter(): Promise<unknown> } }).gpu;
-  if (!gpu) {
-    throw new Error(
-      "Cannot use tfjs-webgpu as this runtime must offer WebGPU: it does not; Deno does from 2.9 on",
-    );
-  }
-  if (!await gpu.requestAdapter()) {
-    throw new Error(
-      "Cannot use tfjs-webgpu as a graphics adapter must be found: there is none; on Linux install a " +
-        "Vulkan driver (libvulkan1, and mesa-vulkan-drivers for one in software)",
-    );
-  }
 }

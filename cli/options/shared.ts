@@ -50,6 +50,7 @@ export const model = {
 export const BACKENDS = [
   "onnx",
   "onnx-wasm",
+  "onnx-webgpu",
   "tfjs-webgpu",
   "tfjs-wasm",
   "tfjs-cpu",

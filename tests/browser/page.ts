@@ -34,17 +34,20 @@ async function report(finding: CaseResult & { readonly backend: string }): Promi
   await fetch("/finding", { method: "POST", body: JSON.stringify(finding) });
 }
 
+async function onnx(device: "wasm" | "webgpu"): Promise<Backend> {
+  const url = `/ort/ort.${device}.bundle.min.mjs`;
+  const ort: unknown = await import(url);
+  return await createOnnxWebBackend({ device, module: { ort, wasmFolder: "/ort/" } });
+}
+
 const modules = { core: tfjsCore, wasmFolder: "/tfjs/" };
 const makers: Readonly<Record<string, () => Promise<Backend>>> = {
   "tfjs-webgpu": () =>
     createTfjsBackend({ device: "webgpu", modules: { core: tfjsCore, device: tfjsWebGpu } }),
   "tfjs-wasm": () =>
     createTfjsBackend({ device: "wasm", modules: { ...modules, device: tfjsWasm } }),
-  "onnx-wasm": async () => {
-    const url = "/ort/ort.wasm.bundle.min.mjs";
-    const ort: unknown = await import(url);
-    return await createOnnxWebBackend({ device: "wasm", module: { ort, wasmFolder: "/ort/" } });
-  },
+  "onnx-wasm": () => onnx("wasm"),
+  "onnx-webgpu": () => onnx("webgpu"),
 };
 
 /** Samples, judges and fits, once; the losses must be numbers and the policy must change. */
@@ -135,7 +138,7 @@ for (const name of query.getAll("backend")) {
   });
   if (!backend) continue;
   const running = backend;
-  const quick = name === "tfjs-webgpu" && !query.has("all");
+  const quick = name.endsWith("-webgpu") && !query.has("all");
   const skips = Object.fromEntries(
     quick
       ? conformanceCases().filter((one) => !QUICK.test(one)).map((one) => [

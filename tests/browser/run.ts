@@ -11,7 +11,7 @@ import type { CaseResult } from "../backends/conformance.ts";
 import { findChromium, NO_CHROMIUM, removeFolder } from "./chromium.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-const BACKENDS = ["tfjs-wasm", "onnx-wasm", "tfjs-webgpu"];
+const BACKENDS = ["tfjs-wasm", "onnx-wasm", "onnx-webgpu", "tfjs-webgpu"];
 /** The page has so long to say something; a shader or a model takes less. */
 const SILENCE_MS = 240_000;
 

@@ -6,17 +6,20 @@
 
 import type { Equation, Primitive } from "../../../graph/program.ts";
 import { composite } from "./composite.ts";
-import type { GraphEmitter } from "../graph_emitter.ts";
+import type { GraphEmitter, Target } from "../graph_emitter.ts";
 import { type Beside, decoded } from "./encoded.ts";
 import { elementwise } from "./elementwise.ts";
 import type { Lowering } from "./lowering.ts";
 import { matrix } from "./matrix.ts";
 import { shaping } from "./shaping.ts";
+import { webgpu } from "./webgpu.ts";
 
 export type { Lowering, Names } from "./lowering.ts";
 
 /** Nodes of a primitive, or `decompose` where it is first replaced by simpler equations. */
-export const lowerings: { readonly [P in Primitive]: Lowering<P> | "decompose" } = {
+type Table = { readonly [P in Primitive]: Lowering<P> | "decompose" };
+
+const cpu: Table = {
   ...elementwise,
   ...shaping,
   ...matrix,
@@ -24,6 +27,9 @@ export const lowerings: { readonly [P in Primitive]: Lowering<P> | "decompose" }
   tokenLogProb: "decompose",
   regroup: "decompose",
 };
+
+/** The lowerings for each target. */
+export const lowerings: { readonly [T in Target]: Table } = { cpu, webgpu: { ...cpu, ...webgpu } };
 
 /** Operands that a lowering takes as encoded constants; all others are decoded first. */
 export function takesEncoded({ primitive, attributes }: Equation, operand: number): boolean {
@@ -49,7 +55,8 @@ export function decodedMatrix(graph: GraphEmitter, name: string, beside?: Beside
 const HEAD_MULTIPLE = 8;
 
 /** Whether the backend lowers an equation as it is. */
-export function isLowered(equation: Equation): boolean {
+export function isLowered(equation: Equation, target: Target = "cpu"): boolean {
+  if (lowerings[target][equation.primitive] === "decompose") return false;
   if (equation.primitive === "attention") {
     // An encoder's. That of training has no lengths, and shares its parts with its gradient.
     const { operands: [query, key], attributes: { mask, lengths } } = equation;
@@ -61,5 +68,5 @@ export function isLowered(equation: Equation): boolean {
     const headSize = equation.operands[0]!.shape[3];
     return typeof headSize === "number" && headSize % HEAD_MULTIPLE === 0;
   }
-  return lowerings[equation.primitive] !== "decompose";
+  return true;
 }

@@ -6,8 +6,11 @@
 
 import type { Backend } from "../../../graph/backend.ts";
 import { deviceBackend } from "../../../graph/device_backend.ts";
+import { openGpu } from "../../webgpu.ts";
+import { GpuBuffers } from "./gpu_buffers.ts";
 import { type OnnxWebDeviceName, type OnnxWebModule, openOrt } from "./open.ts";
 import { wasmDevice } from "./wasm_device.ts";
+import { webGpuDevice } from "./webgpu_device.ts";
 
 /** Options of {@linkcode createOnnxWebBackend}. */
 export interface CreateOnnxWebBackendOptions {
@@ -16,10 +19,16 @@ export interface CreateOnnxWebBackendOptions {
   /** The package, where it does not come from the package registry: in a browser. */
   readonly module?: OnnxWebModule;
   /**
-   * Threads of the WASM device. Default: the number of logical processors in a page that is cross-origin
+   * Threads of the WASM device; WebGPU takes none. Default: the number of logical processors in a page that is cross-origin
    * isolated, else 1.
    */
   readonly threads?: number;
+}
+
+/** A backend that tells how many tensors are on its graphics card. */
+export interface OnnxWebBackend extends Backend {
+  /** Tensors on the card, which runs leave as many as they were; 0 in WASM. */
+  tensors(): number;
 }
 
 /**
@@ -39,9 +48,22 @@ function mostThreads(): number {
  */
 export async function createOnnxWebBackend(
   { device, module, threads = mostThreads() }: CreateOnnxWebBackendOptions,
-): Promise<Backend> {
+): Promise<OnnxWebBackend> {
   if (!Number.isInteger(threads) || threads < 1) {
     throw new RangeError(`Cannot start onnxruntime-web as threads must be 1 or more: ${threads}`);
   }
-  return deviceBackend(wasmDevice(await openOrt(device, { module, threads }), threads));
+  switch (device) {
+    case "wasm": {
+      const ort = await openOrt(device, { module, threads });
+      return Object.assign(deviceBackend(wasmDevice(ort, threads)), { tensors: () => 0 });
+    }
+    case "webgpu": {
+      const ort = await openOrt(device, { module, threads: 1 });
+      const buffers = new GpuBuffers(await openGpu("onnx-webgpu"));
+      const backend = deviceBackend(webGpuDevice(ort, buffers));
+      return Object.assign(backend, { tensors: () => buffers.taken });
+    }
+    default:
+      return device satisfies never;
+  }
 }

@@ -8,10 +8,10 @@ import { ORT_WEB, ORT_WEB_VERSION } from "../_deps.ts";
 import { Turns } from "../../../graph/turns.ts";
 
 /** Where onnxruntime-web computes. */
-export type OnnxWebDeviceName = "wasm";
+export type OnnxWebDeviceName = "wasm" | "webgpu";
 
 /** Values of a tensor on the host. */
-export type OrtValues = Float32Array | Int32Array;
+export type OrtValues = Float32Array | Int32Array | BigInt64Array;
 
 /** A tensor as onnxruntime-web takes and gives it. */
 export interface OrtTensor {
@@ -22,7 +22,11 @@ export interface OrtTensor {
 
 /** A compiled model. */
 export interface OrtSession {
-  run(feeds: Readonly<Record<string, OrtTensor>>): Promise<Record<string, OrtTensor>>;
+  /** @param fetches Where results go; a new tensor on the host for null. Default: null for each. */
+  run(
+    feeds: Readonly<Record<string, OrtTensor>>,
+    fetches?: Readonly<Record<string, OrtTensor | null>>,
+  ): Promise<Record<string, OrtTensor>>;
   release(): Promise<void>;
 }
 
@@ -33,7 +37,15 @@ export interface Ort {
     logLevel?: string;
   };
   readonly Tensor: {
-    new (type: "float32" | "int32", data: OrtValues, dims: readonly number[]): OrtTensor;
+    new (
+      type: "float32" | "int32" | "int64",
+      data: OrtValues,
+      dims: readonly number[],
+    ): OrtTensor;
+    fromGpuBuffer(
+      buffer: GPUBuffer,
+      options: { readonly dataType: "float32"; readonly dims: readonly number[] },
+    ): OrtTensor;
   };
   readonly InferenceSession: {
     create(model: Uint8Array, options: Readonly<Record<string, unknown>>): Promise<OrtSession>;
@@ -42,7 +54,7 @@ export interface Ort {
 
 /** The package, where it does not come from the package registry: in a browser. */
 export interface OnnxWebModule {
-  /** `onnxruntime-web/wasm`. */
+  /** `onnxruntime-web/wasm`, or `onnxruntime-web/webgpu`. */
   readonly ort: unknown;
   /** Folder of the WASM files. Default: beside the script. */
   readonly wasmFolder?: string;

@@ -79,7 +79,7 @@ async function compile(
       const results = await turns.take(() => session.run(feeds));
       const take = ({ port }: Port): HostTensor => {
         const { dims, data } = results[port]!;
-        return { shape: [...dims], data };
+        return { shape: [...dims], data: data as HostTensor["data"] };
       };
       return {
         outputs: model.outputs.map(take),
