@@ -6,7 +6,12 @@
 
 import { fingerprint } from "../../core/hash.ts";
 import { judge } from "../../core/judgements.ts";
-import type { ComparisonGroup, Judgement, PreferenceOracle } from "../../core/oracle.ts";
+import type {
+  CompareOptions,
+  ComparisonGroup,
+  Judgement,
+  PreferenceOracle,
+} from "../../core/oracle.ts";
 import type { Prompt } from "../../core/policy.ts";
 import { randomStream } from "../../core/random.ts";
 import type { Voter } from "./voter.ts";
@@ -81,48 +86,45 @@ export function voteKey(content: Prompt["content"], one: string, other: string):
  */
 export function humanJudge(voter: Voter, options: HumanJudgeOptions = {}): PreferenceOracle {
   const { name, seed = 0, votes = new Map<string, HumanVote>() } = options;
+
+  async function ask(
+    pairs: readonly Pair[],
+    { signal, later }: CompareOptions,
+  ): Promise<void> {
+    using session = await voter.begin(signal);
+    const told = {
+      total: pairs.length,
+      ...(later === undefined ? {} : { later }),
+      ...(name === undefined ? {} : { name }),
+    };
+    for (let at = 0; at < pairs.length;) {
+      const pair = pairs[at]!, { key, prompt, responses } = pair;
+      const first = firstShown(seed, pair), second = first === 0 ? 1 : 0;
+      const shown = { prompt, first: responses[first], second: responses[second] };
+      const answer = await session.ask({ ...shown, number: at + 1, ...told }, signal);
+      signal?.throwIfAborted();
+      if (answer === "back") {
+        at = Math.max(0, at - 1);
+        continue;
+      }
+      const better = answer === "tie" ? "neither" : answer === "first" ? first : second;
+      votes.set(key, { prompt, responses, first, better });
+      at++;
+    }
+  }
+
   return {
     id: `human${name === undefined ? "" : `:${name}`}@seed=${seed}`,
-    async *compare(groups, { signal, later } = {}) {
+    async *compare(groups, asked = {}) {
+      const { signal } = asked;
       signal?.throwIfAborted();
       const pairs = groups.map(pairsOf);
-      const asked = new Map(
-        pairs.flat().filter(({ key }) => votes.get(key) === undefined).map((pair) => [
-          pair.key,
-          pair,
-        ]),
-      );
-      if (asked.size > 0) {
-        using session = await voter.begin(signal);
-        const questions = [...asked.values()];
-        const shared = {
-          total: questions.length,
-          ...(later === undefined ? {} : { later }),
-          ...(name === undefined ? {} : { name }),
-        };
-        for (let at = 0; at < questions.length;) {
-          const { key, prompt, responses } = questions[at]!;
-          const first = firstShown(seed, questions[at]!);
-          const answer = await session.ask({
-            ...{ prompt, first: responses[first], second: responses[1 - first]! },
-            ...{ number: at + 1, ...shared },
-          }, signal);
-          signal?.throwIfAborted();
-          if (answer === "back") {
-            at = Math.max(0, at - 1);
-            continue;
-          }
-          const chosen = answer === "first" ? first : 1 - first as 0 | 1;
-          votes.set(key, {
-            ...{ prompt, responses, first },
-            better: answer === "tie" ? "neither" : chosen,
-          });
-          at++;
-        }
-      }
+      const open = new Map(pairs.flat().map((pair) => [pair.key, pair]));
+      for (const key of [...open.keys()]) if (votes.get(key) !== undefined) open.delete(key);
+      if (open.size > 0) await ask([...open.values()], asked);
       for (const [index, group] of groups.entries()) {
         signal?.throwIfAborted();
-        const fresh = pairs[index]!.filter(({ key }) => asked.delete(key)).length;
+        const fresh = pairs[index]!.filter(({ key }) => open.delete(key)).length;
         yield judgementFrom(group, pairs[index]!, votes, fresh);
       }
     },

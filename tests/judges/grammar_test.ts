@@ -160,10 +160,18 @@ Deno.test("parseJudge() reads every judge of the grammar, and the id it gives", 
   ));
 });
 
+/** What must be opened, which is read and not made here. */
+const closed = fc.constantFrom(
+  "human:ann@page=80,votes=a.jsonl,seed=1",
+  "reward:a|b@weights=1/2 + gpm:c@tau=1",
+  "majority(llm:m@url=http://x/v1,price=1/2; module:./a.ts)",
+  'cached(pair-rm:"a b"@temperature=2)@file=a',
+);
+
 Deno.test("readJudge() reads a mutated judge or throws a SyntaxError", () => {
   fc.assert(
     fc.property(
-      fc.oneof(atom, wrapped),
+      fc.oneof(atom, wrapped, closed),
       fc.nat(),
       fc.nat(4),
       fc.oneof(
