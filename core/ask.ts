@@ -84,6 +84,7 @@ export async function* compare(
   const finished = journaled<ComparisonGroup, Judgement>(options.journal, list, {
     items: groups,
     batchSize: options.promptsPerBatch ?? 8,
+    independent: true, // a law of oracles
     async *ask(batch, later) {
       signal?.throwIfAborted();
       let index = 0;
@@ -128,6 +129,7 @@ export async function* compareAcross(
   const finished = journaled<typeof items[number], CrossPreferences>(options.journal, list, {
     items,
     batchSize: options.promptsPerBatch ?? 8,
+    independent: true,
     async *ask(batch, later) {
       signal?.throwIfAborted();
       const asked = batch.map(({ group }) => group);

@@ -13,6 +13,8 @@ export interface JournaledWork<Item, Outcome> {
   readonly items: readonly Item[];
   /** Items asked for at once. Batches are planned from this alone, so that a resumed run's are the same. */
   readonly batchSize: number;
+  /** Whether an outcome is the same, to the last bit, whatever else is asked for. */
+  readonly independent?: boolean;
   /** Yields one outcome per item, in order; at most `later` items will be asked for after them. */
   ask(items: readonly Item[], later: number): AsyncIterable<Outcome>;
   /** Names the item's record; hashes everything the outcome depends on. */
@@ -34,10 +36,10 @@ export interface Finished<Item, Outcome> {
 /**
  * Does the work, and yields item by item in order.
  *
- * A batch of which every record is in the journal is not asked. One of which some are is asked again
- * whole, because outcomes may depend on the batch in their last bits; what is recorded stands, and what
- * is missing is appended. An outcome is appended before it is yielded, and what is yielded is read from
- * its record, so that a resumed run sees what an uninterrupted one saw.
+ * A batch of which every record is in the journal is not asked. Of one of which some are, what is missing
+ * is asked where outcomes are independent; else the whole is asked again, because outcomes may depend on
+ * the batch in their last bits, and what is recorded stands. An outcome is appended before it is yielded,
+ * and what is yielded is read from its record, so that a resumed run sees what an uninterrupted one saw.
  *
  * @param journal Where records are kept; nothing is without one.
  * @param list The records' list.
@@ -74,40 +76,41 @@ export async function* journaled<Item, Outcome>(
   list: string,
   work: JournaledWork<Item, Outcome>,
 ): AsyncGenerator<Finished<Item, Outcome>, void> {
-  const { items, batchSize } = work;
+  const { items, batchSize, independent = false } = work;
   const records = await journal?.records(list);
   for (let start = 0; start < items.length; start += batchSize) {
     const batch = items.slice(start, start + batchSize);
     const keys = journal === undefined ? [] : batch.map((item) => work.keyOf(item));
-    const found = keys.map((key) => records!.get(key));
-    if (found.length > 0 && found.every((record) => record !== undefined)) {
-      for (const [index, item] of batch.entries()) {
-        yield { item, outcome: work.decode(found[index]!, item), restored: true };
-      }
-      continue;
-    }
-    let index = 0;
+    const found = batch.map((_, index) => records?.get(keys[index]!));
+    const missing = [...batch.keys()].filter((index) => found[index] === undefined);
+    const asked = independent || missing.length === 0 ? missing : [...batch.keys()];
+    const restored = (index: number): Finished<Item, Outcome> => {
+      const item = batch[index]!;
+      return { item, outcome: work.decode(found[index]!, item), restored: true };
+    };
+    let done = 0;
+    let answers = 0;
     const later = items.length - start - batch.length;
-    for await (const fresh of work.ask(batch, later)) {
-      const item = batch[index];
-      if (index >= batch.length) {
-        throw wrongCount(work.what, `more than ${batch.length}`, batch.length);
-      }
-      const record = found[index];
-      if (record !== undefined) {
-        yield { item: item!, outcome: work.decode(record, item!), restored: true };
-      } else {
+    if (asked.length > 0) {
+      for await (const fresh of work.ask(asked.map((index) => batch[index]!), later)) {
+        const index = asked[answers++];
+        if (index === undefined) {
+          throw wrongCount(work.what, `more than ${asked.length}`, asked.length);
+        }
+        while (done <= index && found[done] !== undefined) yield restored(done++);
+        if (done > index) continue;
         let outcome: Outcome = fresh;
         if (journal !== undefined) {
           const encoded = work.encode(fresh);
           await journal.append(list, keys[index]!, encoded);
-          outcome = work.decode(encoded, item!);
+          outcome = work.decode(encoded, batch[index]!);
         }
-        yield { item: item!, outcome, restored: false };
+        done++;
+        yield { item: batch[index]!, outcome, restored: false };
       }
-      index++;
+      if (answers < asked.length) throw wrongCount(work.what, String(answers), asked.length);
     }
-    if (index < batch.length) throw wrongCount(work.what, String(index), batch.length);
+    while (done < batch.length) yield restored(done++);
   }
 }
 

@@ -330,7 +330,7 @@ export const trainOptions = {
     min: 1,
     default: 32,
     group: "Machine",
-    help: "prompts answered together; a kill loses at most one batch",
+    help: "prompts answered together; a kill loses at most one batch of answers",
   },
   evalSamples: {
     type: "integer",

@@ -1,7 +1,8 @@
 /** Runs that are cut off anywhere and go on. */
 
 import assert from "node:assert/strict";
-import type { Journal } from "../../core/journal.ts";
+import { type Journal, memoryJournal } from "../../core/journal.ts";
+import { journaled } from "../../core/records.ts";
 import { selfPlay, type SelfPlayOptions } from "../../core/self_play.ts";
 import type { TabularPolicy } from "../../core/tabular.ts";
 import { multiplicativeWeights } from "../../core/tabular_trainers.ts";
@@ -144,4 +145,39 @@ Deno.test("selfPlay() refuses a journal when its fit was started on something el
 
 function sorted(content: ReadonlyMap<string, string>): [string, string][] {
   return [...content].sort(([a], [b]) => a < b ? -1 : 1);
+}
+
+for (const independent of [true, false]) {
+  Deno.test(`journaled() asks ${independent ? "for what is missing alone" : "the whole batch"} when outcomes are ${independent ? "" : "not "}independent`, async () => {
+    const journal = memoryJournal();
+    for (const item of [2, 3, 5, 6, 7]) await journal.append("squares", `${item}`, item * item);
+    const asked: number[][] = [];
+    const work = {
+      items: [1, 2, 3, 4, 5, 6, 7, 8],
+      batchSize: 5,
+      independent,
+      async *ask(items: readonly number[]) {
+        asked.push([...items]);
+        for (const item of items) yield item * item;
+      },
+      keyOf: String,
+      encode: (outcome: number) => outcome,
+      decode: Number,
+      what: "square",
+    };
+    const finished = [];
+    for await (const one of journaled(journal, "squares", work)) finished.push(one);
+    assert.deepEqual(asked, independent ? [[1, 4], [8]] : [[1, 2, 3, 4, 5], [6, 7, 8]]);
+    assert.deepEqual(finished.map(({ item }) => item), work.items);
+    assert.deepEqual(finished.map(({ outcome }) => outcome), work.items.map((item) => item ** 2));
+    const fresh = finished.filter(({ restored }) => !restored).map(({ item }) => item);
+    assert.deepEqual(fresh, [1, 4, 8]);
+    await assert.rejects(
+      async () => {
+        const short = { ...work, items: [9, 10], async *ask() {} };
+        for await (const _ of journaled(journal, "squares", short));
+      },
+      /^RangeError: Cannot go on as there must be one square for each of the 2 asked for: 0$/,
+    );
+  });
 }
