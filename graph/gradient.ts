@@ -45,8 +45,8 @@ const ELEMENTWISE: ReadonlySet<Primitive> = new Set<Primitive>([
  * Adds the gradient of a scalar to a program.
  *
  * Only what lies between `wrt` and `of` is differentiated: a frozen weight costs nothing. On that
- * path attention, `linear` with a LoRA pair and `tokenLogProb` in one chunk are expanded in place, so
- * that forward and backward pass share the probabilities, the inner products and the logits.
+ * path attention, `linear` with a LoRA pair and `tokenLogProb` are expanded in place, so that forward
+ * and backward pass share the probabilities, the inner products and what the logits were for.
  *
  * Conventions: at a tie `maximum`, `minimum` and `reduceMax` divide the gradient evenly, `abs` has
  * slope 0 at 0; comparisons, conditions and indices steer and pass none.

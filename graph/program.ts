@@ -161,8 +161,8 @@ export interface CompositeAttributes {
   linear: { readonly bias: boolean; readonly lora?: { readonly scale: number } };
   /**
    * Log-probability of each target under softmax(hidden · Vᵀ), in nats. Operands hidden [N, D],
-   * vocabulary [V, D], targets int32 [N]; result [N]. The vocabulary is walked in `chunks` parts; with
-   * more than one, logits are computed again for the gradient and never held whole.
+   * vocabulary [V, D], targets int32 [N]; result [N]. The vocabulary is walked in `chunks` parts, so
+   * that logits are never held whole; with more than one, its own gradient computes them again.
    */
   tokenLogProb: { readonly chunks: number };
   /**

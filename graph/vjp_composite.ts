@@ -42,17 +42,33 @@ export const expansions: { readonly [C in CompositePrimitive]?: Expansion<C> } =
     return { results: [forward.output], residuals: forward };
   },
   tokenLogProb(g, [hidden, vocabulary, targets], { chunks }) {
-    if (chunks > 1) return undefined;
-    const { logits } = chunkLogits(g, hidden!, vocabulary!, chunkBounds(vocabulary!, 1), 0);
+    const bounds = chunkBounds(vocabulary!, chunks);
     const target = targetLogits(g, hidden!, vocabulary!, targets!);
-    // Probabilities are powers / sum: the gradient divides what it makes of them, which is smaller.
-    const largest = g.reduceMax(logits, [1], true);
-    const powers = g.exp(g.sub(logits, largest));
-    const sum = g.reduceSum(powers, [1], true); // [N, 1]
-    const total = g.reshape(g.add(g.log(sum), largest), target.logits.shape);
+    // A chunk waits for what the one before leaves, x + 0 · c, so that one chunk's logits exist at a time.
+    let waiting = hidden!;
+    const parts = bounds.slice(1).map((_, chunk) => {
+      const { rows, logits } = chunkLogits(g, waiting, vocabulary!, bounds, chunk);
+      const largest = g.reduceMax(logits, [1], true);
+      const powers = g.exp(g.sub(logits, largest));
+      const expected = g.matmul(powers, rows);
+      waiting = g.add(hidden!, g.mul(g.slice(expected, 1, 0, 1), g.constant(0)));
+      return { largest, powers, sum: g.reduceSum(powers, [1], true), expected };
+    });
+    const largest = parts.map((part) => part.largest).reduce((a, b) => g.maximum(a, b));
+    const sumUp = (of: (part: typeof parts[number]) => Value) =>
+      parts.length === 1
+        ? of(parts[0]!)
+        : parts.map((part) => g.mul(of(part), g.exp(g.sub(part.largest, largest))))
+          .reduce((a, b) => g.add(a, b));
+    const sum = sumUp((part) => part.sum); // [N, 1]
+    const total = g.add(g.log(sum), largest);
     return {
-      results: [g.sub(target.logits, total)],
-      residuals: { powers, sum, rows: target.rows } satisfies KeptLogits,
+      results: [g.sub(target.logits, g.reshape(total, target.logits.shape))],
+      residuals: {
+        slope: g.sub(target.rows, g.div(sumUp((part) => part.expected), sum)),
+        total,
+        ...(parts.length === 1 ? { kept: { powers: parts[0]!.powers, sum } } : {}),
+      } satisfies LogProbForward,
     };
   },
   linear(g, operands, attributes) {
@@ -66,13 +82,13 @@ export const expansions: { readonly [C in CompositePrimitive]?: Expansion<C> } =
 };
 
 /** What `tokenLogProb` keeps of its forward pass. */
-interface KeptLogits {
-  /** exp(logit − largest of its row) [N, V]. */
-  readonly powers: Value;
-  /** Their sums [N, 1]. */
-  readonly sum: Value;
-  /** The vocabulary's rows of the targets [N, D]. */
-  readonly rows: Value;
+interface LogProbForward {
+  /** d log p / d hidden [N, D]: the target's row minus the mean of all rows under p. */
+  readonly slope: Value;
+  /** log Σ exp of the logits [N, 1]. */
+  readonly total: Value;
+  /** Probabilities in one chunk, as powers [N, V] over their sum [N, 1]; larger than all else. */
+  readonly kept?: { readonly powers: Value; readonly sum: Value };
 }
 
 /** Sum over all axes but the last, for a weight of one axis. */
@@ -176,35 +192,23 @@ export const compositeVjps: { readonly [C in CompositePrimitive]: VjpRule<C> } =
     }
     return contributions;
   },
-  tokenLogProb({ g, operands, attributes, result, cotangent, residuals }) {
+  tokenLogProb({ g, operands, attributes, cotangent, residuals }) {
     const [hidden, vocabulary, targets] = operands as [Value, Value, Value];
-    const bounds = chunkBounds(vocabulary, attributes.chunks);
-    const kept = residuals as KeptLogits | undefined;
+    const { slope, total, kept } = residuals as LogProbForward;
     const column = g.reshape(cotangent, [...cotangent.shape, 1]);
-    const target = once(() => kept ? undefined : targetLogits(g, hidden, vocabulary, targets));
-    /** x [N, D] by probabilities whose sum is not 1 yet. */
-    const normalised = (x: Value) => kept ? g.div(x, kept.sum) : x;
-    /** Per chunk, the vocabulary's rows and their probabilities [N, rows]. */
-    const parts = once(() => {
-      if (kept) return [{ rows: vocabulary, probabilities: kept.powers }];
-      const total = g.reshape(g.sub(target()!.logits, result), column.shape); // log Σ exp
-      return bounds.slice(1).map((_, chunk) => {
-        const { rows, logits } = chunkLogits(g, hidden, vocabulary, bounds, chunk);
-        return { rows, probabilities: g.exp(g.sub(logits, total)) };
-      });
-    });
     return [
+      () => g.mul(column, slope),
       () => {
-        const expected = parts().map(({ rows, probabilities }) => g.matmul(probabilities, rows))
-          .reduce((sum, part) => g.add(sum, part));
-        return g.mul(column, g.sub(kept?.rows ?? target()!.rows, normalised(expected)));
-      },
-      () => {
-        const scaled = g.mul(column, hidden);
-        const weighed = normalised(scaled);
-        const expected = parts().map(({ probabilities }) =>
-          g.matmul(probabilities, weighed, { transposeA: true })
-        );
+        const scaled = g.mul(column, hidden); // [N, D]
+        const product = (probabilities: Value, x: Value) =>
+          g.matmul(probabilities, x, { transposeA: true });
+        const bounds = chunkBounds(vocabulary, attributes.chunks);
+        const expected = kept
+          ? [product(kept.powers, g.div(scaled, kept.sum))]
+          : bounds.slice(1).map((_, chunk) => {
+            const { logits } = chunkLogits(g, hidden, vocabulary, bounds, chunk);
+            return product(g.exp(g.sub(logits, total)), scaled);
+          });
         const whole = expected.length === 1 ? expected[0]! : g.concat(expected, 0);
         return g.sub(g.scatterAdd(scaled, targets, vocabulary.shape[0]!), whole);
       },

@@ -38,7 +38,7 @@ import {
   type OptimizerOptions,
   optimizerProgram,
 } from "./programs/optimizer.ts";
-import { vocabularyChunks } from "./programs/vocabulary_chunks.ts";
+import { LOGITS_BYTES, vocabularyChunks } from "./programs/vocabulary_chunks.ts";
 import type { TextCodec } from "./text/text_codec.ts";
 import type { Fit } from "./training/fit.ts";
 
@@ -96,7 +96,7 @@ export class LanguageModel {
     this.vocabularyChunks = vocabularyChunks(
       fields.config.vocabSize,
       this.tokensPerBatch,
-      options.logitsBytes,
+      options.logitsBytes ?? LOGITS_BYTES[this.trainable.kind === "all" ? "trained" : "frozen"],
     );
     this.#decoders = new DecoderPool({
       config: fields.config,

@@ -37,9 +37,10 @@ export interface LanguageModelOptions {
    */
   readonly tokensPerBatch?: number;
   /**
-   * Most memory for the logits of one scoring or training run, in bytes; 512 MiB when not given. The
-   * vocabulary is walked in as few parts as that allows for `tokensPerBatch` response tokens (a single
-   * longer sequence takes more).
+   * Most memory for the logits of one scoring or training run, in bytes. The vocabulary is walked in as
+   * few parts as that allows for `tokensPerBatch` response tokens (a single longer sequence takes more).
+   * When not given: 32 MiB, or 512 MiB where all weights are trained, as the gradient of the
+   * vocabulary's own computes the logits of several parts again.
    */
   readonly logitsBytes?: number;
   /**

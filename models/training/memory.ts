@@ -19,7 +19,7 @@ import { PREFILL_ROWS } from "../generation/decoder_pool.ts";
 import { cacheBytesPerToken } from "../programs/decode.ts";
 import { gradientProgram } from "../programs/likelihood.ts";
 import { momentTensors, type OptimizerOptions } from "../programs/optimizer.ts";
-import { vocabularyChunks } from "../programs/vocabulary_chunks.ts";
+import { LOGITS_BYTES, vocabularyChunks } from "../programs/vocabulary_chunks.ts";
 
 /** A training command, as far as its memory depends on it. */
 export interface TrainingPlan {
@@ -106,7 +106,8 @@ function cacheBytes(config: DecoderConfig, plan: TrainingPlan): number {
 /** What a training command takes at its peak is the sum. Responses are taken to be sampled in float32. */
 export function trainingMemory(config: DecoderConfig, plan: TrainingPlan): TrainingMemory {
   const { lora, optimizer, checkpointing, isLowered, weightBytes } = plan;
-  const chunks = vocabularyChunks(config.vocabSize, plan.tokensPerBatch);
+  const logitsBytes = LOGITS_BYTES[lora ? "frozen" : "trained"];
+  const chunks = vocabularyChunks(config.vocabSize, plan.tokensPerBatch, logitsBytes);
   const trainable = lora
     ? { scope: ADAPTER, tensors: loraTensors(config, lora) }
     : { scope: WEIGHTS, tensors: decoderTensors(config) };
