@@ -9,6 +9,8 @@ export interface Contender {
   readonly name: string;
   /** Does its work once. @returns The time it took by its own clock. */
   run(): Promise<{ readonly seconds: number }>;
+  /** Runs before those that count, where they may be shorter; `run` when not given. */
+  warmUp?(): Promise<unknown>;
 }
 
 /** Options of {@linkcode interleave}. */
@@ -35,10 +37,13 @@ export async function interleave(
 ): Promise<Record<string, number[]>> {
   const seconds = Object.fromEntries(contenders.map(({ name }) => [name, [] as number[]]));
   for (let round = 1 - warmups; round <= rounds; round++) {
-    for (const { name, run } of contenders) {
+    for (const { name, run, warmUp = run } of contenders) {
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      if (round < 1) {
+        await warmUp();
+        continue;
+      }
       const result = await run();
-      if (round < 1) continue;
       seconds[name]!.push(result.seconds);
       onRun(round, name, result.seconds);
     }

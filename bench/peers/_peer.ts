@@ -14,7 +14,7 @@ export interface PeerAnswer {
   readonly [key: string]: unknown;
 }
 
-/** A peer that is ready. */
+/** A peer that is ready. Between two pieces of work its process is stopped, threads that spin included. */
 export interface Peer {
   /** Versions of what it computes with. */
   readonly versions: Readonly<Record<string, string>>;
@@ -68,14 +68,26 @@ export async function startPeer(
     return answered;
   }
 
+  let ended = false;
+  void process.status.then(() => ended = true);
+  const signal = (name: "SIGSTOP" | "SIGCONT") => {
+    if (!ended && Deno.build.os !== "windows") process.kill(name);
+  };
   const ready = await answer("start the peer");
+  signal("SIGSTOP");
   return {
     versions: ready.versions as Record<string, string>,
     async run(...words) {
-      await input.write(new TextEncoder().encode(`${["run", ...words].join(" ")}\n`));
-      return await answer(`run ${words.join(" ")}`.trim()) as unknown as PeerAnswer;
+      signal("SIGCONT");
+      try {
+        await input.write(new TextEncoder().encode(`${["run", ...words].join(" ")}\n`));
+        return await answer(`run ${words.join(" ")}`.trim()) as unknown as PeerAnswer;
+      } finally {
+        signal("SIGSTOP");
+      }
     },
     async [Symbol.asyncDispose]() {
+      signal("SIGCONT");
       await input.close().catch(() => {}); // it may have ended already
       await lines.return(undefined);
       await process.status;

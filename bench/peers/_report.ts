@@ -49,6 +49,8 @@ export interface Report {
   readonly comparisons: readonly Comparison[];
   /** Largest resident memory of each process. */
   readonly peak_memory_mib: Readonly<Record<string, number>>;
+  /** What else was seen, a sentence or more each. */
+  readonly remarks?: readonly string[];
 }
 
 /** The machine as it is now; asked before the first run. */
@@ -129,8 +131,9 @@ function remarks(report: Report): string[] {
     `${report.date}, ${machine.cpu}, ${machine.cores} cores, ${machine.arch}, load before ${machine.load}.`,
     `Versions: ${list(versions)}.`,
     `Settings: ${list(settings)}.`,
-    `Checked first: ${list(exact)}.`,
+    ...Object.keys(checks).length === 0 ? [] : [`Checked first: ${list(exact)}.`],
     `Peak memory: ${list(peak_memory_mib, " MiB", "; ")}.`,
+    ...report.remarks ?? [],
   ];
 }
 
@@ -141,8 +144,7 @@ export function reportText(report: Report): string {
     "",
     textTable(runsHead(report), runsRows(report)),
     "",
-    textTable(RATIOS_HEAD, ratioRows(report)),
-    "",
+    ...report.comparisons.length === 0 ? [] : [textTable(RATIOS_HEAD, ratioRows(report)), ""],
   ].join("\n");
 }
 
@@ -179,7 +181,7 @@ function markdownItem(text: string): string {
 export function reportMarkdown(report: Report): string {
   return [
     markdownTable(runsHead(report), runsRows(report)),
-    markdownTable(RATIOS_HEAD, ratioRows(report)),
+    ...report.comparisons.length === 0 ? [] : [markdownTable(RATIOS_HEAD, ratioRows(report))],
     remarks(report).map(markdownItem).join("\n"),
   ].join("\n\n");
 }

@@ -1,6 +1,6 @@
 /**
  * Generation, ours against transformers' `generate`: 128 new tokens a row, prefill and sampling
- * included, temperature 0.7, top-p 0.9, float32, for 5 and for 20 different chat prompts with one
+ * included, temperature 0.7, top-p 0.9, float32, for 1, 5 and 20 different chat prompts with one
  * sample each; and ours with K = 5 samples a prompt, which share its prefill.
  *
  * No row ends early on either side, so both make the same number of tokens; that, and the number of
@@ -26,10 +26,12 @@ import { startPeer } from "./_peer.ts";
 import { comparison, measurement, thisMachine, writeReport } from "./_report.ts";
 import { storedPrompts } from "./_stored_text.ts";
 
-const BATCHES = [5, 20] as const;
+const BATCHES = [1, 5, 20] as const;
 /** Prompts of the runs with `SAMPLES` samples each. */
 const SHARED = [1, 4] as const;
 const SAMPLES = 5;
+/** New tokens of a row in runs that do not count. */
+const WARM_UP_TOKENS = 16;
 
 async function readPrompts(path: string | undefined): Promise<readonly (readonly number[])[]> {
   return path === undefined
@@ -73,33 +75,34 @@ await runComparison(async () => {
 
   const peak: Record<string, number> = {};
   let seed = 0;
-  const ours = (name: string, count: number, samples: number): Contender => ({
-    name,
-    async run() {
-      const run = { samples, maxTokens, seed: seed++ };
-      const result = await ourRun(decoder, prompts.slice(0, count), run);
-      assertSame("new tokens", result.tokens, count * samples * maxTokens);
+  const ours = (name: string, count: number, samples: number): Contender => {
+    const run = async (tokens = maxTokens) => {
+      const sampling = { samples, maxTokens: tokens, seed: seed++ };
+      const result = await ourRun(decoder, prompts.slice(0, count), sampling);
+      assertSame("new tokens", result.tokens, count * samples * tokens);
       return result;
-    },
-  });
-  const theirs = (name: string, count: number): Contender => ({
-    name,
-    async run() {
-      const result = await peer.run(count);
-      assertSame("new tokens", result.new_tokens, count * maxTokens);
+    };
+    return { name, run, warmUp: () => run(WARM_UP_TOKENS) };
+  };
+  const theirs = (name: string, count: number): Contender => {
+    const run = async (tokens = maxTokens) => {
+      const result = await peer.run(count, tokens);
+      assertSame("new tokens", result.new_tokens, count * tokens);
       assertSame("prompt tokens", result.prompt_tokens, total(prompts.slice(0, count)));
       peak.transformers = result.peak_rss_mib;
       return result;
-    },
-  });
+    };
+    return { name, run, warmUp: () => run(WARM_UP_TOKENS) };
+  };
   const rows: { readonly contender: Contender; readonly tokens: number }[] = [];
+  const many = (count: number) => `${count} prompt${count > 1 ? "s" : ""}`;
   for (const count of BATCHES) {
     const tokens = count * maxTokens;
-    rows.push({ contender: ours(`ours, ${count} prompts`, count, 1), tokens });
-    rows.push({ contender: theirs(`transformers, ${count} prompts`, count), tokens });
+    rows.push({ contender: ours(`ours, ${many(count)}`, count, 1), tokens });
+    rows.push({ contender: theirs(`transformers, ${many(count)}`, count), tokens });
   }
   for (const count of SHARED) {
-    const name = `ours, ${count} prompt${count > 1 ? "s" : ""} × ${SAMPLES} samples`;
+    const name = `ours, ${many(count)} × ${SAMPLES} samples`;
     rows.push({ contender: ours(name, count, SAMPLES), tokens: count * SAMPLES * maxTokens });
   }
   const onRun = (round: number, who: string, took: number) =>
@@ -128,9 +131,9 @@ await runComparison(async () => {
     ),
     comparisons: BATCHES.map((count) =>
       comparison(
-        `than transformers, ${count} prompts`,
-        seconds[`ours, ${count} prompts`]!,
-        seconds[`transformers, ${count} prompts`]!,
+        `than transformers, ${many(count)}`,
+        seconds[`ours, ${many(count)}`]!,
+        seconds[`transformers, ${many(count)}`]!,
       )
     ),
     peak_memory_mib: peak,

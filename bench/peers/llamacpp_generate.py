@@ -9,7 +9,8 @@ Command:  python bench/peers/llamacpp_generate.py --model FILE.gguf --prompts FI
 Speaks the line protocol of protocol.py: `run 5 sample` takes the first 5 prompts and draws each token
 with llama.cpp's own samplers (top-p 0.9, temperature 0.7), as many as sequences, each with its seed;
 `run 5 given` feeds tokens that are given in advance and reads no logits, so that nothing but the model
-is measured. Prompts are repeated when there are too few. Answers {"seconds", "new_tokens",
+is measured. A third word is a number of new tokens in place of --tokens. Prompts are repeated when there
+are too few. Answers {"seconds", "new_tokens",
 "prompt_tokens", "fastest_step_seconds", "peak_rss_mib"}; the fastest step tells of a busy machine what
 an idle one would need.
 """
@@ -122,18 +123,20 @@ def main():
     longest = max(map(len, prompts)) + options.tokens
     engine = Engine(options.model, options.threads, options.slots, longest)
 
-    def run(size="1", how="sample"):
-        size = int(size)
+    def run(size="1", how="sample", tokens=options.tokens):
+        size, tokens = int(size), int(tokens)
+        if not 1 <= tokens <= options.tokens:
+            raise ValueError(f"Cannot generate {tokens} tokens as there is room for {options.tokens}")
         if not 1 <= size <= options.slots:
             raise ValueError(f"Cannot generate for {size} prompts as there are {options.slots} slots")
         if how not in ("sample", "given"):
             raise ValueError(f"Cannot generate as tokens must be `sample`d or `given`: {how}")
         rows = [prompts[index % len(prompts)] for index in range(size)]
         start = time.perf_counter()
-        fastest = engine.generate(rows, options.tokens, how == "sample")
+        fastest = engine.generate(rows, tokens, how == "sample")
         seconds = time.perf_counter() - start
         return {
-            "seconds": round(seconds, 4), "fastest_step_seconds": round(fastest, 5), "new_tokens": size * options.tokens,
+            "seconds": round(seconds, 4), "fastest_step_seconds": round(fastest, 5), "new_tokens": size * tokens,
             "prompt_tokens": sum(map(len, rows)), "peak_rss_mib": peak_rss_mib(),
         }
 

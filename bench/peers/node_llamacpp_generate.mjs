@@ -7,7 +7,8 @@
  *       [--tokens 128] [--threads 2] [--slots 20]
  *
  * `--packages` is a folder in which `npm install node-llama-cpp` was run. Speaks the line protocol of
- * protocol.py: `run 5` answers {"seconds", "new_tokens", "prompt_tokens", "peak_rss_mib"}.
+ * protocol.py: `run 5 sample` answers {"seconds", "new_tokens", "prompt_tokens", "peak_rss_mib"}; a third
+ * word is a number of new tokens in place of --tokens.
  */
 
 import { readFileSync } from "node:fs";
@@ -55,18 +56,18 @@ function peakRss() {
   return Math.floor(Number(line[1]) / 1024);
 }
 
-async function generate(sequence, ids, seed) {
+async function generate(sequence, ids, seed, count) {
   await sequence.clearHistory();
   let made = 0;
   const options = { temperature: 0.7, topK: 0, topP: 0.9, seed, yieldEogToken: true };
-  for await (const _ of sequence.evaluate(ids, options)) if (++made === tokens) break;
+  for await (const _ of sequence.evaluate(ids, options)) if (++made === count) break;
   return made;
 }
 
-async function run(size) {
+async function run(size, count) {
   const rows = Array.from({ length: size }, (_, index) => prompts[index % prompts.length]);
   const started = performance.now();
-  const made = await Promise.all(rows.map((ids, row) => generate(sequences[row], ids, row)));
+  const made = await Promise.all(rows.map((ids, row) => generate(sequences[row], ids, row, count)));
   const seconds = (performance.now() - started) / 1000;
   return {
     seconds,
@@ -79,12 +80,13 @@ async function run(size) {
 const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 answer({ ready: true, versions: { "node-llama-cpp": version } });
 for await (const line of createInterface({ input: process.stdin })) {
-  const [word, size] = line.trim().split(/\s+/);
+  const [word, size, how = "sample", count = tokens] = line.trim().split(/\s+/);
   if (word === "quit") break;
   if (word !== "run") answer({ error: `Cannot do ${word} as a command must be run or quit` });
+  else if (how !== "sample") answer({ error: `Cannot generate as tokens must be sampled: ${how}` });
   else {
     try {
-      answer(await run(Number(size)));
+      answer(await run(Number(size), Number(count)));
     } catch (error) {
       answer({ error: String(error) });
     }

@@ -1,4 +1,4 @@
-"""Times one LoRA training step in PyTorch + peft: forward, SPPO loss, gradients, AdamW.
+"""Times one training step in PyTorch, of a peft adapter or of all weights: forward, SPPO loss, gradients, AdamW.
 
 By default 4 rows of 256 tokens (2 pairs, 64 tokens of prompt and 192 of response a row), rank 16,
 alpha 32, all seven linear layers, float32, 2 threads, the weights of SmolLM2-135M-Instruct
@@ -15,6 +15,7 @@ Options:
                    step by the starting model, not timed.
   --write-ids FILE stores the ids in use in that form, with their previous_log_prob, and goes on
   --model PATH     a Hugging Face folder or a Llama GGUF file
+  --fit lora|all   what is trained: an adapter (default), or all weights
   --adapter DIR    the PEFT adapter to start from (else A by peft's default, B zero)
   --save-adapter DIR  stores the starting adapter there, so that ours can start from the same
   --logits all|response   the vocabulary projection at every position, as the trainers of the paper
@@ -95,6 +96,7 @@ def main():
     parser.add_argument("--write-ids", type=Path)
     parser.add_argument("--model", type=Path, default=SMOLLM2_GGUF)
     parser.add_argument("--random", action="store_true", help="random weights of the model's shape")
+    parser.add_argument("--fit", choices=["lora", "all"], default="lora")
     parser.add_argument("--adapter", type=Path)
     parser.add_argument("--save-adapter", type=Path)
     parser.add_argument("--logits", choices=["all", "response"], default="all")
@@ -110,11 +112,13 @@ def main():
     base = load_model(options.model)
     if options.random:
         base = LlamaForCausalLM(base.config).float()
-    if options.adapter:
+    if options.fit == "all":
+        model = base
+    elif options.adapter:
         model = PeftModel.from_pretrained(base, options.adapter, is_trainable=True)
     else:
         model = get_peft_model(base, LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=LINEAR, task_type="CAUSAL_LM"))
-    if options.save_adapter:
+    if options.save_adapter and options.fit == "lora":
         model.save_pretrained(options.save_adapter)
     model.train()
     responses = [r for g in data["groups"] for r in g["responses"]]
@@ -139,7 +143,7 @@ def main():
 
     ready = {
         "versions": versions("torch", "transformers", "peft"),
-        "rows": list(batch.ids.shape), "logits": options.logits, "threads": options.threads, "random_weights": options.random,
+        "rows": list(batch.ids.shape), "fit": options.fit, "logits": options.logits, "threads": options.threads, "random_weights": options.random,
     }
     if options.steps is None:
         serve(step, ready)

@@ -7,7 +7,8 @@ repository), float32, 2 threads, temperature 0.7, top-p 0.9, exactly 128 new tok
 Command:  python bench/peers/transformers_generate.py [--prompts FILE] [--model PATH] [--tokens 128] [--top-k 0] [--threads 2]
 
 Speaks the line protocol of protocol.py: `run 5` generates for the first 5 prompts and answers
-{"seconds", "new_tokens", "prompt_tokens", "tokens_per_second", "peak_rss_mib"}. `new_tokens` counts all rows.
+{"seconds", "new_tokens", "prompt_tokens", "tokens_per_second", "peak_rss_mib"}; a second number is of new tokens, in place of --tokens. `new_tokens`
+counts all rows.
 
 --prompts is a JSON file, a list of lists of token ids or {"prompts": that}; without it, the 20
 prompts of the pairs in tests/parity/data/smollm2.json (39 to 55 tokens). top-k 0 is off, as in the
@@ -49,8 +50,8 @@ def main():
     model = load_model(options.model)
     pad = model.config.pad_token_id or 0
 
-    def run(size="1"):
-        size = int(size)
+    def run(size="1", tokens=options.tokens):
+        size, tokens = int(size), int(tokens)
         if not 1 <= size <= len(prompts):
             raise ValueError(f"Cannot generate for {size} prompts as there are {len(prompts)}")
         start = time.perf_counter()
@@ -61,7 +62,7 @@ def main():
         with torch.inference_mode():
             out = model.generate(
                 input_ids=ids, attention_mask=attention, do_sample=True, temperature=0.7, top_p=0.9, top_k=options.top_k,
-                min_new_tokens=options.tokens, max_new_tokens=options.tokens, pad_token_id=pad,
+                min_new_tokens=tokens, max_new_tokens=tokens, pad_token_id=pad,
             )
         seconds = time.perf_counter() - start
         new = size * (out.shape[1] - width)

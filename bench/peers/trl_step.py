@@ -1,17 +1,18 @@
-"""Times one step of TRL's `DPOTrainer` (loss_type `sppo_hard`) on the pairs of torch_step.py.
+"""Times the steps of TRL's `DPOTrainer` (loss_type `sppo_hard`) over given pairs, in their order.
 
-The same model, adapter (rank 16, alpha 32, all seven linear layers), rows, float32, threads and
-learning rate as torch_step.py. A step is the trainer's own: the policy's forward and backward pass,
+The same adapter (rank 16, alpha 32, all seven linear layers), float32, threads and optimizer as
+torch_step.py. A step is the trainer's own: the policy's forward and backward pass,
 the reference's forward pass (the model with its adapter off, unless --precompute), AdamW, metrics.
 
-Command:  python bench/peers/trl_step.py [--ids FILE] [--model PATH] [--precompute] [--lr 1e-5] [--threads 2]
+Command:  python bench/peers/trl_step.py [--ids FILE] [--model PATH] [--pairs-a-step 4] [--save-adapter DIR]
+              [--precompute] [--lr 1e-5] [--threads 2]
 
-Speaks the line protocol of protocol.py: `run` is a step, {"seconds", "loss", "peak_rss_mib"}.
+Speaks the line protocol of protocol.py: `run` is a step, {"seconds", "loss", "peak_rss_mib"}. One
+forward and backward pass over the first pairs goes before the first step, and does not count.
 
-How it differs from ours: the winner's target is +η/2 and the loser's −η/2 whatever the win rates
-(P is 1 and 0), the two errors of a pair are summed and not averaged, and π_t is the base model
-and not a stored number. TRL's defaults of bfloat16, gradient checkpointing and gradient clipping
-are off, so that it does the same arithmetic.
+The winner's target is +η/2 and the loser's −η/2 (P is 1 and 0, whatever `win_rate` says), and the two
+errors of a pair are summed. TRL's defaults of bfloat16, gradient checkpointing and gradient clipping
+are off, so that it does the same arithmetic as ours.
 """
 
 import argparse
@@ -56,7 +57,10 @@ class LineProtocol(TrainerCallback):
         self.trainer = None
         self.start = None
 
-    def on_train_begin(self, *_, **__):
+    def on_train_begin(self, *_, model, train_dataloader, **__):
+        inputs = self.trainer._prepare_inputs(next(iter(train_dataloader)))
+        self.trainer.compute_loss(model, inputs).backward()
+        model.zero_grad()
         answer({"ready": True, **self.ready})
 
     def on_step_begin(self, *_, **__):
@@ -73,6 +77,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ids", type=Path)
     parser.add_argument("--model", type=Path, default=SMOLLM2_GGUF)
+    parser.add_argument("--pairs-a-step", type=int, help="all of them when not given")
+    parser.add_argument("--save-adapter", type=Path, help="where to store the starting adapter, so that ours can start from the same")
     parser.add_argument("--precompute", action="store_true", help="log-probabilities of the reference before the first step, not timed")
     parser.add_argument("--lr", type=float, default=1e-5)
     parser.add_argument("--threads", type=int, default=2)
@@ -96,7 +102,8 @@ def main():
             args=DPOConfig(
                 output_dir=folder, loss_type=["sppo_hard"], beta=1 / data["eta"], max_length=None,
                 precompute_ref_log_probs=options.precompute,
-                per_device_train_batch_size=len(pairs), num_train_epochs=1_000_000, learning_rate=options.lr,
+                per_device_train_batch_size=options.pairs_a_step or len(pairs), train_sampling_strategy="sequential",
+                num_train_epochs=1_000_000, learning_rate=options.lr,
                 lr_scheduler_type="constant", weight_decay=0.01, max_grad_norm=0.0,
                 optim="adamw_torch_fused", use_cpu=True,
                 bf16=False, gradient_checkpointing=False, dataloader_pin_memory=False,
@@ -108,6 +115,8 @@ def main():
             callbacks=[protocol],
         )
         protocol.trainer = trainer
+        if options.save_adapter:
+            trainer.model.save_pretrained(options.save_adapter)
         trainer.train()
 
 

@@ -1,16 +1,17 @@
 /**
- * One LoRA training step, ours against PyTorch + peft: forward, SPPO loss, gradients, AdamW, on two
- * pairs of 256 tokens a row, rank 16 on all seven linear layers, float32.
+ * One training step, ours against PyTorch: forward, SPPO loss, gradients, AdamW, on two pairs of 256
+ * tokens a row, float32; of an adapter (against peft) of rank 16 on all seven linear layers, or of all
+ * weights.
  *
  * PyTorch runs twice: with the vocabulary projected at every position, as trainers do it, and at the
- * response positions only; the faster one counts. Both sides start from one adapter and train on the
- * same token ids, and their losses in the first two steps must be equal before anything is measured.
+ * response positions only; the faster one counts. Both sides start from the same weights and train on
+ * the same token ids, and their losses in the first two steps must be equal before anything is measured.
+ * A third one in turn is a product alone, the most that this machine can do.
  *
  *     deno run --allow-read --allow-write --allow-ffi --allow-run --allow-sys=cpus,loadavg \
- *       bench/peers/lora_step.ts --model FILE.gguf [--python PYTHON] [--rounds 5] [--warmups 2] \
- *       [--threads 2] [--json FILE] [--markdown docs/performance.md] [--packing decode|always] [--trl]
- *
- * `--trl` adds TRL's DPOTrainer on the same pairs, whose loss is another (see `trl_step.py`).
+ *       bench/peers/train_step.ts --model FILE.gguf [--fit lora|all] [--python PYTHON] [--rounds 5] \
+ *       [--warmups 2] [--threads 2] [--json FILE] [--markdown docs/performance.md] \
+ *       [--packing decode|always]
  *
  * @module
  */
@@ -18,14 +19,15 @@
 import { peakMemory } from "../../cli/peak_memory.ts";
 import { type Contender, interleave, median } from "./_interleave.ts";
 import {
-  loadLoraFit,
-  type LoraFit,
-  type LoraSteps,
+  loadOurSteps,
+  type OurSteps,
   type Packing,
   relativeDifference,
-} from "./_lora_fit.ts";
+  type StepsUnderWay,
+} from "./_our_steps.ts";
 import { peerOptions, runComparison, say } from "./_options.ts";
 import { type Peer, startPeer } from "./_peer.ts";
+import { PEAK_OPERATIONS, plainStepOperations, productPeak } from "./_product_peak.ts";
 import { comparison, measurement, thisMachine, writeReport } from "./_report.ts";
 import { storedPairs } from "./_stored_text.ts";
 
@@ -38,13 +40,13 @@ const CHECKED_STEPS = 2;
 
 const EVERYWHERE = "PyTorch, logits everywhere";
 const RESPONSES = "PyTorch, logits of responses";
-const TRL = "TRL";
 
-function packingOf(text = "decode"): Packing {
-  if (text !== "decode" && text !== "always") {
-    throw new TypeError(`Cannot compare as --packing must be decode or always: ${text}`);
+function oneOf<T extends string>(option: string, words: readonly T[], text: string): T {
+  const word = words.find((one) => one === text);
+  if (word === undefined) {
+    throw new TypeError(`Cannot compare as --${option} must be ${words.join(" or ")}: ${text}`);
   }
-  return text;
+  return word;
 }
 
 /** What the runs beside one peer gave. */
@@ -52,19 +54,20 @@ interface Phase {
   readonly name: string;
   readonly ours: readonly number[];
   readonly theirs: readonly number[];
+  readonly products: readonly number[];
   readonly peakMib: number;
   /** Relative difference of the losses of each checked step. */
   readonly lossDifferences: readonly number[];
 }
 
-/** Ours and a peer in turns. */
+/** Ours, a peer and the product in turns. */
 async function runPhase(
   name: string,
-  ours: LoraSteps,
+  ours: StepsUnderWay,
   peer: Peer,
-  options: { readonly rounds: number; readonly warmups: number; readonly sameLoss: boolean },
+  product: Contender,
+  { rounds, warmups }: { readonly rounds: number; readonly warmups: number },
 ): Promise<Phase> {
-  const { rounds, warmups, sameLoss } = options;
   const lossDifferences: number[] = [];
   let ourLoss = NaN;
   let peakMib = 0;
@@ -85,76 +88,82 @@ async function runPhase(
       steps++;
       if (steps > CHECKED_STEPS) return result;
       say(`step ${steps}: loss ${ourLoss} ours, ${loss} ${name}`);
-      if (sameLoss) {
-        lossDifferences.push(
-          relativeDifference(`loss in step ${steps}`, ourLoss, loss, LOSS_TOLERANCE),
-        );
-      }
+      lossDifferences.push(
+        relativeDifference(`loss in step ${steps}`, ourLoss, loss, LOSS_TOLERANCE),
+      );
       return result;
     },
-  }];
+  }, product];
   const seconds = await interleave(contenders, {
     rounds,
     warmups,
     onRun: (round, who, took) => say(`round ${round}/${rounds}: ${who} ${took.toFixed(2)} s`),
   });
-  return { name, ours: seconds.ours!, theirs: seconds[name]!, peakMib, lossDifferences };
+  const products = seconds[product.name]!;
+  return { name, ours: seconds.ours!, theirs: seconds[name]!, products, peakMib, lossDifferences };
 }
 
 await runComparison(async () => {
-  const options = peerOptions({ values: ["packing"], flags: ["trl"] });
+  const options = peerOptions({ values: ["packing", "fit"] });
   const { python, model, threads, rounds, warmups } = options;
-  const packing = packingOf(options.own.packing);
+  const packing: Packing = oneOf("packing", ["decode", "always"], options.own.packing ?? "decode");
+  const kind = oneOf("fit", ["lora", "all"], options.own.fit ?? "lora");
   const machine = thisMachine();
   await using resources = new AsyncDisposableStack();
-  const folder = await Deno.makeTempDir({ prefix: "sppo-lora-step-" });
+  const folder = await Deno.makeTempDir({ prefix: "sppo-train-step-" });
   resources.defer(() => Deno.remove(folder, { recursive: true }));
-  const [texts, ids, adapter] = ["texts.json", "ids.json", "adapter"].map((name) =>
+  const [texts, ids, stored] = ["texts.json", "ids.json", "adapter"].map((name) =>
     `${folder}/${name}`
   ) as [string, string, string];
+  const adapter = kind === "lora" ? stored : undefined;
   await Deno.writeTextFile(texts, JSON.stringify(await storedPairs(SHAPE)));
-  const common = ["--model", model, "--threads", `${threads}`, "--lr", `${LEARNING_RATE}`];
-  const given = ["--ids", ids, "--adapter", adapter];
+  const common = [
+    ...["--model", model, "--threads", `${threads}`, "--lr", `${LEARNING_RATE}`, "--fit", kind],
+  ];
 
   // One peer at a time is alive. The first one writes its log-probabilities and the adapter.
-  const written = ["--ids", texts, "--write-ids", ids, "--save-adapter", adapter];
   const peers = [
-    { name: EVERYWHERE, script: "torch_step.py", args: ["--logits", "all", ...written] },
-    { name: RESPONSES, script: "torch_step.py", args: ["--logits", "response", ...given] },
-    ...options.flags.has("trl") ? [{ name: TRL, script: "trl_step.py", args: ["--ids", ids] }] : [],
+    {
+      name: EVERYWHERE,
+      args: ["--logits", "all", "--ids", texts, "--write-ids", ids],
+      adapter: "--save-adapter",
+    },
+    { name: RESPONSES, args: ["--logits", "response", "--ids", ids], adapter: "--adapter" },
   ];
-  let fit: LoraFit | undefined;
+  const product = await productPeak(threads, resources);
+  let fit: OurSteps | undefined;
   let versions: Record<string, string> = {};
   const phases: Phase[] = [];
-  for (const { name, script, args } of peers) {
+  for (const { name, args, adapter: option } of peers) {
     say(`starting ${name}`);
-    await using peer = await startPeer(python, script, [...common, ...args]);
+    const given = [...common, ...args, ...adapter === undefined ? [] : [option, adapter]];
+    await using peer = await startPeer(python, "torch_step.py", given);
     if (!fit) {
       say("loading ours");
       const from = { model, adapter, ids, threads, packing, learningRate: LEARNING_RATE };
-      fit = await loadLoraFit(from, resources);
+      fit = await loadOurSteps(from, resources);
     }
     versions = { ...versions, ...peer.versions };
     const ours = await fit.start();
-    const sameLoss = name !== TRL;
-    phases.push(await runPhase(name, ours, peer, { rounds, warmups, sameLoss }));
+    phases.push(await runPhase(name, ours, peer, product, { rounds, warmups }));
     await ours.dispose();
   }
 
   const [everywhere, responses] = phases as [Phase, Phase];
   const faster = median(everywhere.theirs) <= median(responses.theirs) ? everywhere : responses;
-  const { rows, tokens, lora } = fit!;
+  const { rows, tokens, config, trained } = fit!;
+  const peak = PEAK_OPERATIONS / Math.min(...phases.flatMap(({ products }) => products));
+  const operations = plainStepOperations(config, { rows, tokens: tokens / rows, fit: kind });
+  const rate = operations / median(phases.flatMap(({ ours }) => ours));
   await writeReport({
-    benchmark: "lora_step",
+    benchmark: kind === "lora" ? "lora_step" : "full_step",
     date: new Date().toISOString().slice(0, 10),
     machine,
     versions: { deno: Deno.version.deno, ...fit!.versions, ...versions },
     settings: {
       rows,
       "tokens a row": tokens / rows,
-      rank: lora.rank,
-      alpha: lora.alpha,
-      "adapted layers of a block": lora.targets.length,
+      ...trained,
       threads,
       packing,
       rounds,
@@ -164,7 +173,7 @@ await runComparison(async () => {
       "log-probabilities of the start": fit!.logProbDifference,
       ...Object.fromEntries(Array.from({ length: CHECKED_STEPS }, (_, step) => [
         `loss of step ${step + 1}`,
-        Math.max(...phases.map(({ lossDifferences }) => lossDifferences[step] ?? 0)),
+        Math.max(...phases.map(({ lossDifferences }) => lossDifferences[step]!)),
       ])),
     },
     measurements: phases.flatMap(({ name, ours, theirs }) => [
@@ -178,6 +187,12 @@ await runComparison(async () => {
         phase.theirs,
       )
     ),
+    remarks: [
+      `Share of the machine's peak: ${(100 * rate / peak).toFixed(0)} %. The plain step has ` +
+      `${(operations / 1e9).toFixed(0)} GFLOP, which ours did at ${(rate / 1e9).toFixed(0)} ` +
+      `GFLOP/s; the fastest product of 1024×576×1536, in turns with the steps, ran at ` +
+      `${(peak / 1e9).toFixed(0)} GFLOP/s.`,
+    ],
     peak_memory_mib: {
       ours: Math.round(peakMemory() / 2 ** 20),
       ...Object.fromEntries(phases.map(({ name, peakMib }) => [name, peakMib])),

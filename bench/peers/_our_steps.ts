@@ -1,6 +1,6 @@
 /**
- * Our side of the LoRA step: the model, adapter and pairs that the peer wrote, and steps on them as the
- * trainer takes them.
+ * Our side of a training step: the model, the adapter and pairs that the peer wrote, and steps on them
+ * as the trainer takes them.
  *
  * @module
  */
@@ -8,11 +8,11 @@
 import { createOnnxBackend } from "../../backends/onnx/mod.ts";
 import { openCheckpointFiles } from "../../cli/file_source.ts";
 import {
+  type DecoderConfig,
   fedTokens,
   LanguageModel,
   loadAdapter,
   type LocalPolicy,
-  type LoraShape,
   openCheckpoint,
   OPTIMIZERS,
 } from "../../models/mod.ts";
@@ -29,10 +29,10 @@ const OPTIMIZER = { ...OPTIMIZERS.adamw, weightDecay: 0.01 };
 export type Packing = "decode" | "always";
 
 /** What is loaded from where. */
-export interface LoraFitOptions {
+export interface OurStepsOptions {
   readonly model: string;
-  /** Folder of a PEFT adapter. */
-  readonly adapter: string;
+  /** Folder of a PEFT adapter; all weights are trained when not given. */
+  readonly adapter: string | undefined;
   /** File of the pairs, as `torch_step.py --write-ids` writes it. */
   readonly ids: string;
   readonly threads: number;
@@ -40,21 +40,23 @@ export interface LoraFitOptions {
   readonly learningRate: number;
 }
 
-/** The model with its starting adapter, and the pairs. */
-export interface LoraFit {
+/** The model, with its starting adapter where it has one, and the pairs. */
+export interface OurSteps {
   readonly versions: Readonly<Record<string, string>>;
-  readonly lora: LoraShape;
+  readonly config: DecoderConfig;
+  /** What is trained, for the report. */
+  readonly trained: Readonly<Record<string, number>>;
   readonly rows: number;
   /** Tokens of all rows, prompts included. */
   readonly tokens: number;
   /** Largest relative difference of the starting log-probabilities from the peer's. */
   readonly logProbDifference: number;
-  /** A fit from the starting adapter; each call of `step` takes its next step. */
-  start(): Promise<LoraSteps>;
+  /** A fit from the start; each call of `step` takes its next step. */
+  start(): Promise<StepsUnderWay>;
 }
 
 /** A fit under way. */
-export interface LoraSteps {
+export interface StepsUnderWay {
   step(): Promise<{ readonly seconds: number; readonly loss: number }>;
   dispose(): Promise<void>;
 }
@@ -110,28 +112,24 @@ async function prepare(
 }
 
 /** Loads our side; `resources` disposes it. */
-export async function loadLoraFit(
-  options: LoraFitOptions,
+export async function loadOurSteps(
+  options: OurStepsOptions,
   resources: AsyncDisposableStack,
-): Promise<LoraFit> {
+): Promise<OurSteps> {
   const { threads, packing, learningRate } = options;
   const opened = resources.use(await openCheckpointFiles(options.model));
   const checkpoint = await openCheckpoint(opened.files);
-  using files = await openCheckpointFiles(options.adapter);
-  const { lora, tensors } = await loadAdapter(files.files, checkpoint.config);
   const backend = await createOnnxBackend({ threads, packing });
   resources.defer(() => backend.dispose());
-  const model = await LanguageModel.load(checkpoint, backend, {
-    trainable: { kind: "lora", lora },
-  });
+  const { model, policy, trained } = await loadStart();
   resources.defer(() => model.dispose());
-  const policy = await model.policyFromTensors(tensors);
   const data = JSON.parse(await Deno.readTextFile(options.ids)) as StepData;
   const { groups, logProbDifference } = await prepare(policy, data);
   const responses = groups.flatMap((group) => group.responses);
   return {
     versions: backend.versions,
-    lora,
+    config: checkpoint.config,
+    trained,
     rows: responses.length,
     tokens: responses.reduce((sum, response) => sum + fedTokens(response) + 1, 0),
     logProbDifference,
@@ -157,4 +155,21 @@ export async function loadLoraFit(
       };
     },
   };
+
+  async function loadStart() {
+    if (options.adapter === undefined) {
+      const model = await LanguageModel.load(checkpoint, backend, { trainable: { kind: "all" } });
+      return { model, policy: await model.policy(), trained: {} };
+    }
+    using files = await openCheckpointFiles(options.adapter);
+    const { lora, tensors } = await loadAdapter(files.files, checkpoint.config);
+    const trainable = { kind: "lora", lora } as const;
+    const model = await LanguageModel.load(checkpoint, backend, { trainable });
+    const { rank, alpha, targets } = lora;
+    return {
+      model,
+      policy: await model.policyFromTensors(tensors),
+      trained: { rank, alpha, "adapted layers of a block": targets.length },
+    };
+  }
 }
