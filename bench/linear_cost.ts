@@ -11,6 +11,8 @@
 
 import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
+import { createOnnxBackend } from "../backends/onnx/mod.ts";
+import { randomIds, randomLlama } from "../cli/bench/random_models.ts";
 import { linePlot, type PlotSeries } from "../cli/plots/line_plot.ts";
 import { renderSvg } from "../cli/plots/render.ts";
 import { peakMemory } from "../cli/peak_memory.ts";
@@ -24,7 +26,7 @@ import {
 } from "../models/mod.ts";
 import type { PreparedGroup } from "../models/training/prepare.ts";
 import { takeStep } from "../models/training/step.ts";
-import { onnxBackend, randomIds, randomLlama } from "./_models.ts";
+
 import { type Contender, interleave } from "./peers/_interleave.ts";
 import { runComparison, say, wholeNumber } from "./peers/_options.ts";
 import { ourRun } from "./peers/_our_generation.ts";
@@ -95,7 +97,7 @@ await runComparison(async () => {
   const rounds = wholeNumber("rounds", values.rounds, 1);
   const machine = thisMachine();
   await using resources = new AsyncDisposableStack();
-  const backend = await onnxBackend();
+  const backend = await createOnnxBackend();
   resources.defer(() => backend.dispose());
   const largest = Math.max(...FACTORS);
   const model = await LanguageModel.load(randomLlama(CONFIG), backend, {

@@ -17,7 +17,8 @@ import {
 import type { Program } from "../../../graph/program.ts";
 import { matchStored } from "../../../graph/stored_shapes.ts";
 import type { Pointer } from "./api.ts";
-import type { EmittedModel } from "../emit.ts";
+import type { EmittedModel, ParameterPort } from "../emit.ts";
+import { type RowWindow, windowKey } from "../row_windows.ts";
 import { allocate, floats } from "./memory.ts";
 import type { Environment } from "./session.ts";
 import { checkPasts, type PastInput, pastInputs } from "../past.ts";
@@ -31,6 +32,8 @@ export interface BoundRunParts {
   readonly turns: Turns;
   readonly program: Program;
   readonly model: EmittedModel;
+  /** Parameters that are rows of stored tensors. */
+  readonly windows: ReadonlyMap<string, RowWindow>;
   readonly session: Pointer;
   /** Tensors of the model's parameters and updates, in their order. */
   readonly parameters: readonly StoredTensor[];
@@ -41,9 +44,13 @@ export interface BoundRunParts {
 interface Target {
   readonly tensor: StoredTensor;
   readonly shape: Shape;
+  /** Elements of the tensor before it. */
+  readonly start: number;
   readonly slot: Slot;
   readonly inPlace: boolean;
 }
+
+const FLOAT_BYTES = 4;
 
 /** See the module's text. */
 export class BoundRun implements BoundExecutable {
@@ -62,22 +69,35 @@ export class BoundRun implements BoundExecutable {
     this.#inputs = model.inputs.map((port) => new HostSlot(environment, handles, port, false));
     this.#outputs = model.outputs.map((port) => new HostSlot(environment, handles, port, true));
     this.#parameters = model.parameters.map((port) => new Slot(environment, handles, port, false));
+    const startOf = (port: ParameterPort) => parts.windows.get(windowKey(port))?.start ?? 0;
+    const readers = new Map<StoredTensor, number[]>();
+    model.parameters.forEach((port, index) => {
+      const tensor = parameters[index]!;
+      readers.set(tensor, [...readers.get(tensor) ?? [], startOf(port)]);
+    });
     this.#targets = model.updates.map((port, index) => {
       const tensor = parts.updates[index]!;
+      const start = startOf(port);
       // One store may stand for two scopes: then other names read the same memory.
-      const names = parameters.filter((one) => one === tensor).length;
+      const names = readers.get(tensor)?.filter((other) => other === start).length ?? 0;
       return {
         tensor,
         shape: port.shape,
+        start,
         slot: new Slot(environment, handles, port, true),
         inPlace: port.inPlace && names <= 1,
       };
     });
-    if (new Set(parts.updates).size < parts.updates.length) {
-      throw new TypeError(
-        `Cannot bind ${program.name} as each stored tensor must be updated once: ` +
-          "one store stands for two updated scopes",
-      );
+    const starts = new Map<StoredTensor, Set<number>>();
+    for (const { tensor, start } of this.#targets) {
+      const known = starts.get(tensor) ?? new Set();
+      if (known.has(start)) {
+        throw new TypeError(
+          `Cannot bind ${program.name} as each stored tensor must be updated once: ` +
+            "one store stands for two updated scopes",
+        );
+      }
+      starts.set(tensor, known.add(start));
     }
     this.#pasts = pastInputs(program);
   }
@@ -105,7 +125,7 @@ export class BoundRun implements BoundExecutable {
     sizes: Record<string, number>,
     signal: AbortSignal | undefined,
   ): Promise<Record<string, HostTensor>> {
-    const { program, model, parameters, updates } = this.#parts;
+    const { program, model, windows, parameters, updates } = this.#parts;
     if (this.#handles.released) {
       throw new TypeError(`Cannot run ${program.name} as it must not be disposed: it is`);
     }
@@ -117,10 +137,11 @@ export class BoundRun implements BoundExecutable {
     }
     model.parameters.forEach((port, index) => {
       const tensor = parameters[index]!;
-      this.#parameters[index]!.bind(
-        tensor.block,
-        matchStored(program.name, port, tensor.shape, sizes),
-      );
+      const window = windows.get(windowKey(port));
+      const shape = window
+        ? port.shape as readonly number[]
+        : matchStored(program.name, port, tensor.shape, sizes);
+      this.#parameters[index]!.bind(tensor.block, shape, FLOAT_BYTES * (window?.start ?? 0));
     });
     this.#bindUpdates(sizes);
     const outputs: Record<string, HostTensor> = {};
@@ -134,16 +155,17 @@ export class BoundRun implements BoundExecutable {
   }
 
   #bindUpdates(sizes: Sizes): void {
-    for (const { tensor, shape, slot, inPlace } of this.#targets) {
+    for (const { tensor, shape, start, slot, inPlace } of this.#targets) {
       if (!inPlace) tensor.spare ??= allocate(tensor.block.bytes);
-      slot.bind(inPlace ? tensor.block : tensor.spare!, evaluateShape(shape, sizes));
+      const block = inPlace ? tensor.block : tensor.spare!;
+      slot.bind(block, evaluateShape(shape, sizes), FLOAT_BYTES * start);
     }
   }
 
   /** Tensors whose update was written beside them take it; rows outside the run are kept. */
   #swap(sizes: Sizes): void {
-    for (const { tensor, shape, inPlace } of this.#targets) {
-      if (inPlace) continue;
+    for (const { tensor, shape, start, inPlace } of this.#targets) {
+      if (inPlace || start > 0) continue; // windows are swapped with the first of their tensor
       const { block, spare } = tensor;
       if (typeof shape[0] === "string") keepRows(tensor, evaluateDim(elementCount(shape), sizes));
       tensor.block = spare!;

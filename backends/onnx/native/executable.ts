@@ -10,7 +10,8 @@ import type { Program } from "../../../graph/program.ts";
 import { checkStoredShape } from "../../../graph/stored_shapes.ts";
 import type { Pointer } from "./api.ts";
 import { BoundRun } from "./bound_run.ts";
-import { type ConstantPort, emitProgram, type EmittedModel } from "../emit.ts";
+import { type ConstantPort, emitProgram, type EmittedModel, type ParameterPort } from "../emit.ts";
+import { inRowWindows, type RowWindow, windowKey } from "../row_windows.ts";
 import type { Block } from "./memory.ts";
 import { ElementType } from "../proto.ts";
 import { type BlockWeights, liesBehind } from "./block_weights.ts";
@@ -54,6 +55,8 @@ interface ExecutableParts {
   readonly turns: Turns;
   readonly program: Program;
   readonly model: EmittedModel;
+  /** Parameters that are rows of stored tensors. */
+  readonly windows: ReadonlyMap<string, RowWindow>;
   readonly constants: readonly SessionConstant[];
   /** Keeps the memory of the constants. */
   readonly blocks: readonly Block[];
@@ -79,23 +82,25 @@ export class OnnxExecutable implements Executable {
   }
 
   bind(stores: Readonly<Record<string, Store>> = {}): BoundExecutable {
-    const { environment, turns, program, model } = this.#parts;
+    const { environment, turns, program, model, windows } = this.#parts;
     if (!this.#session) {
       throw new TypeError(`Cannot bind ${program.name} as it must not be disposed: it is`);
     }
+    const stored = (port: ParameterPort) =>
+      storedTensor(program.name, stores, { ...port, ...windows.get(windowKey(port)) });
     const parameters = model.parameters.map((port) => {
-      const tensor = storedTensor(program.name, stores, port);
+      const tensor = stored(port);
       if (!tensor.encoded) return tensor;
       throw new TypeError(
         `Cannot bind ${program.name} as encoded weights must be constants: ` +
           `${port.scope}/${port.name} is ${tensor.encoded.encoding}`,
       );
     });
-    const updates = model.updates.map((port) => storedTensor(program.name, stores, port));
+    const updates = model.updates.map(stored);
     const session = this.#session;
     const handles = new BindingHandles(environment.api, session, `bind ${program.name}`);
     this.#bindings.add(handles);
-    const parts = { environment, turns, program, model, session, parameters, updates };
+    const parts = { environment, turns, program, model, windows, session, parameters, updates };
     const bound = new BoundRun(parts, handles);
     this.#forgotten.register(bound, handles);
     return bound;
@@ -135,7 +140,8 @@ export async function compileProgram(
   signal?.throwIfAborted();
   const encodedOf = ({ scope, name }: ConstantPort) =>
     storeOf(program.name, stores, scope).find(name)?.encoded;
-  const model = emitProgram(program, {
+  const { program: windowed, windows } = inRowWindows(program);
+  const model = emitProgram(windowed, {
     constants: scopes,
     follows(port, before) {
       const [own, other] = [encodedOf(port), encodedOf(before)];
@@ -166,7 +172,7 @@ export async function compileProgram(
       fewRows: activations === "int8" ||
         program.equations.some(({ primitive }) => primitive === "cachedAttention"),
     });
-    const parts = { environment, turns, program, model, constants, blocks, onDispose };
+    const parts = { environment, turns, program, model, windows, constants, blocks, onDispose };
     return new OnnxExecutable(parts, session);
   } catch (error) {
     for (const { value } of constants) environment.api.call.ReleaseValue(value);

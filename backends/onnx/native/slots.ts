@@ -64,13 +64,13 @@ export class Slot {
     this.#output = output;
   }
 
-  /** Binds a block with a shape, unless it is bound already. */
-  bind(block: Block, shape: readonly number[]): void {
+  /** Binds a block from byte `start`, always the same, with a shape, unless it is bound already. */
+  bind(block: Block, shape: readonly number[], start = 0): void {
     const text = shape.join();
     if (block === this.#block && text === this.#shape) return;
     const { api } = this.#environment;
     const type = this.#port.dtype === "bool" ? ElementType.int32 : elementTypes[this.#port.dtype];
-    const value = tensorOver(this.#environment, block, shape, type);
+    const value = tensorOver(this.#environment, block, shape, type, start);
     const bind = this.#output ? api.call.BindOutput : api.call.BindInput;
     api.check(bind(this.#handles.binding, this.#name, value), `bind ${this.#port.port}`);
     this.#handles.keep(this.#port.port, value);
