@@ -351,11 +351,11 @@ export const presets: Readonly<
   Record<"paper" | "lora", SomeValues<typeof trainOptions>>
 > = {
   lora: {
-    eta: 200,
+    eta: 400,
     trainable: "lora",
     optimizer: "adamw",
-    learningRate: 1e-3,
-    epochs: 2,
+    learningRate: 5e-4,
+    epochs: 3,
     batch: 5,
   },
   paper: {
