@@ -14,6 +14,7 @@ import {
 } from "../../judges/mod.ts";
 import { openAiChat } from "../../models/remote/openai_chat.ts";
 import { textTemplateParser } from "../../models/text/text_template.ts";
+import { droppingProxy } from "./_proxy.ts";
 import { testOracle } from "./conformance.ts";
 
 const TOKENS = { prompt: 10, response: 1 };
@@ -229,31 +230,13 @@ for (const status of [429, 500, 503]) {
 
 Deno.test("a dropped connection is tried again", () =>
   withServer(longer, async (baseUrl, asked) => {
-    using proxy = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const port = Number(new URL(baseUrl).port);
-    let dropped = 0;
-    const pipes: Promise<unknown>[] = [];
-    const accepting = (async () => {
-      for await (const from of proxy) {
-        if (dropped === 0) {
-          dropped++;
-          await from.read(new Uint8Array(1));
-          from.close();
-          continue;
-        }
-        const to = await Deno.connect({ hostname: "127.0.0.1", port });
-        pipes.push(from.readable.pipeTo(to.writable).catch(() => {}));
-        pipes.push(to.readable.pipeTo(from.writable).catch(() => {}));
-      }
-    })();
-    const oracle = languageModelJudge(chat(`http://127.0.0.1:${proxy.addr.port}/v1`), {
+    await using proxy = droppingProxy(Number(new URL(baseUrl).port), 1);
+    const oracle = languageModelJudge(chat(`http://127.0.0.1:${proxy.port}/v1`), {
       concurrency: 1,
     });
     const [judgement] = await collect(oracle, [group("p", "long", "s")]);
     assert.deepEqual([...judgement!.preferences], [0.5, 1, 0, 0.5]);
-    assert.deepEqual([dropped, asked.length], [1, 2]);
-    proxy.close();
-    await accepting.catch(() => {});
+    assert.deepEqual([proxy.dropped(), asked.length], [1, 2]);
   }));
 
 Deno.test("when the tries are used up, judgements before are given, then the error", () =>
