@@ -18,6 +18,8 @@ import {
   type RaterFacts,
   raterFacts,
 } from "../../judges/mod.ts";
+import { fileJournal } from "../file_journal.ts";
+import { journaledJudge } from "../journaled_judge.ts";
 import { loadJudge } from "../load_judge.ts";
 import { judgeCompareOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
@@ -63,11 +65,13 @@ Without JUDGES the labels alone are looked at, and "verdicts" or "preferences" a
     return {
       async run() {
         const raters: Rater[] = [];
+        const journal = values.journal === undefined ? undefined : fileJournal(values.journal);
         for (const [index, oracle] of oracles.entries()) {
           const name = names[index]!;
-          const swapped = values.swap ? orderSwapJudge(oracle) : undefined;
+          const asking = journal === undefined ? oracle : journaledJudge(oracle, journal);
+          const swapped = values.swap ? orderSwapJudge(asking) : undefined;
           const groups = await rate(
-            swapped ?? oracle,
+            swapped ?? asking,
             asked,
             signal,
             (done) => progress.update(name, done, asked.length, "prompts"),
@@ -97,6 +101,9 @@ Without JUDGES the labels alone are looked at, and "verdicts" or "preferences" a
           await writeWhole(values.json, new TextEncoder().encode(text));
         }
       },
+      ...(values.journal === undefined ? {} : {
+        kept: () => `the judgements so far are in ${values.journal}; the same command goes on`,
+      }),
     };
   },
 };

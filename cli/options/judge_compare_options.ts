@@ -30,6 +30,12 @@ export const judgeCompareOptions = {
     help: "responses and their labels: preferences or verdicts, or chosen and rejected",
   },
   ...promptColumn,
+  journal: {
+    type: "text",
+    value: "FOLDER",
+    group: "Data",
+    help: "where judgements are kept as they come: the same command goes on from them",
+  },
   json: { type: "text", value: "FILE", group: "Data", help: "file to write all figures to" },
   ...backend,
   ...common,

@@ -1,5 +1,8 @@
 import { strict as assert } from "node:assert";
-import { raterFacts } from "../../judges/mod.ts";
+import { journaledJudge } from "../../cli/journaled_judge.ts";
+import { memoryJournal } from "../../core/journal.ts";
+import { lengthJudge, raterFacts } from "../../judges/mod.ts";
+import { testOracle } from "../judges/conformance.ts";
 import { readRatedFile } from "../../cli/rated_file.ts";
 import { sharedPath, skipReason } from "../_shared.ts";
 import { inTempFolder, sppo } from "./_run.ts";
@@ -107,3 +110,43 @@ for (
     },
   });
 }
+
+testOracle("journaledJudge()", {
+  oracle: () => journaledJudge(lengthJudge({ min: 5, noise: 1 }), memoryJournal()),
+});
+
+Deno.test("sppo judge compare --journal asks a judge that failed nothing twice, in either order", () =>
+  inTempFolder(async (cwd) => {
+    // Says what it is asked, and fails at the fourth question of its first process.
+    const counting = `let asked = 0;
+      export const oracle = {
+        id: "counting",
+        async *compare(groups) {
+          for (const { prompt, responses } of groups) {
+            if (++asked > 3 && !exists("again")) throw new Error("gone");
+            Deno.writeTextFileSync("asked", prompt.content + responses.map(({ text }) => text) + "\\n", { append: true });
+            yield { size: 2, preferences: Float64Array.of(0.5, 0.9, 0.1, 0.5), mask: new Uint8Array(4).fill(1) };
+          }
+        },
+      };
+      const exists = (path) => { try { return Deno.statSync(path).isFile; } catch { return false; } };`;
+    await Deno.writeTextFile(`${cwd}/counting.ts`, counting);
+    const records = [1, 2, 3, 3].map((n) => ({ prompt: `${n}`, responses: ["a", "b"] }));
+    await Deno.writeTextFile(`${cwd}/in.jsonl`, records.map((r) => JSON.stringify(r)).join("\n"));
+    const args = [
+      ...["judge", "compare", "--input", "in.jsonl", "./counting.ts", "--swap"],
+      ...["--journal", "kept", "--json", "out.json"],
+    ];
+    const failed = await sppo(args, { cwd });
+    assert.equal(failed.code, 1, failed.stderr);
+    assert.match(failed.stderr, /gone/);
+    await Deno.writeTextFile(`${cwd}/again`, "");
+    const done = await sppo(args, { cwd });
+    assert.equal(done.code, 0, done.stderr);
+    const asked = (await Deno.readTextFile(`${cwd}/asked`)).trim().split("\n");
+    assert.deepEqual(asked, ["1a,b", "1b,a", "2a,b", "2b,a", "3a,b", "3b,a"]);
+    // The orders of what was kept count too.
+    const { raters } = JSON.parse(await Deno.readTextFile(`${cwd}/out.json`));
+    assert.deepEqual(raters[0].orders.pairs, 4);
+    assert.ok(Math.abs(raters[0].orders.first - 0.9) < 1e-12);
+  }));
