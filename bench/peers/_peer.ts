@@ -1,6 +1,6 @@
 /**
- * A Python peer: a process that loads its model, then does one piece of work a line. The protocol is
- * in `protocol.py`.
+ * A peer: a process that loads its model, then does one piece of work a line. The protocol is in
+ * `protocol.py`.
  *
  * @module
  */
@@ -39,15 +39,17 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
  * Starts a script of this folder and waits until its model is loaded. What its libraries print goes to
  * standard error.
  *
+ * @param command What runs the script: Python, or several words such as `deno run`.
  * @throws {Error} When it ends before it is ready.
  */
 export async function startPeer(
-  python: string,
+  command: string | readonly string[],
   script: string,
   args: readonly string[],
 ): Promise<Peer> {
-  const process = new Deno.Command(python, {
-    args: [fileURLToPath(new URL(script, import.meta.url)), ...args],
+  const [program, ...words] = typeof command === "string" ? [command] : command;
+  const process = new Deno.Command(program!, {
+    args: [...words, fileURLToPath(new URL(script, import.meta.url)), ...args],
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
