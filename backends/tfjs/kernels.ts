@@ -85,14 +85,26 @@ export class Kernels {
     );
   }
 
+  /**
+   * WASM's `Tile` looks up the place of each element, where its products of float32 with broadcasting do
+   * not: there x becomes x · 1, which changes no number. `int32` has too many digits for that.
+   */
   #tile(x: TensorInfo, reps: readonly number[]): TensorInfo {
+    if (this.device === "wasm" && x.dtype === "float32") {
+      const shape = x.shape.map((size, axis) => size * reps[axis]!);
+      return this.using(
+        [this.call("Fill", {}, { shape, value: 1, dtype: "float32" })],
+        (ones) => this.call("Multiply", { a: x, b: ones! }),
+      );
+    }
     if (x.dtype !== "bool") return this.call("Tile", { x }, { reps });
+    const numbers = this.device === "wasm" ? "float32" : "int32";
     return this.using(
-      [this.call("Cast", { x }, { dtype: "int32" })],
+      [this.call("Cast", { x }, { dtype: numbers })],
       (wide) =>
         this.using(
-          [this.call("Tile", { x: wide }, { reps })],
-          (tiled) => this.call("Cast", { x: tiled }, { dtype: "bool" }),
+          [this.#tile(wide!, reps)],
+          (tiled) => this.call("Cast", { x: tiled! }, { dtype: "bool" }),
         ),
     );
   }

@@ -96,14 +96,21 @@ export const shaping: Rules<Shaping> = {
   },
   gather(k, { operands: [table, indices], shape }) {
     const rows = table!.shape[0]!;
+    const count = sizeOf(indices!.shape);
+    // WASM's GatherV2 looks up the place of each element; its GatherNd copies rows.
+    const whole = k.device === "wasm";
     return k.using(
       [
         k.reshape(table!, [rows, sizeOf(table!.shape) / rows]),
-        k.reshape(indices!, [sizeOf(indices!.shape)]),
+        k.reshape(indices!, whole ? [count, 1] : [count]),
       ],
-      (x, flat) =>
+      (x, at) =>
         k.using(
-          [k.call("GatherV2", { x: x!, indices: flat! }, { axis: 0, batchDims: 0 })],
+          [
+            whole
+              ? k.call("GatherNd", { params: x!, indices: at! })
+              : k.call("GatherV2", { x: x!, indices: at! }, { axis: 0, batchDims: 0 }),
+          ],
           (found) => k.reshape(found!, shape),
         ),
     );
