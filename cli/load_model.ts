@@ -96,7 +96,7 @@ async function openTokenizer(path: string, resources: AsyncDisposableStack): Pro
 
 /** Makes the backend asked for; `resources` disposes it. */
 export async function loadBackend(
-  { backend, threads = navigator.hardwareConcurrency }: BackendArguments,
+  { backend, threads }: BackendArguments,
   resources: AsyncDisposableStack,
 ): Promise<Backend> {
   const made = await makeBackend(backend, threads);
@@ -104,15 +104,19 @@ export async function loadBackend(
   return made;
 }
 
-async function makeBackend(name: BackendArguments["backend"], threads: number): Promise<Backend> {
+async function makeBackend(
+  name: BackendArguments["backend"],
+  threads: number | undefined,
+): Promise<Backend> {
+  const given = threads === undefined ? {} : { threads };
   switch (name) {
     case "onnx":
-      return await (await import("../backends/onnx/mod.ts")).createOnnxBackend({ threads });
+      return await (await import("../backends/onnx/mod.ts")).createOnnxBackend(given);
     case "onnx-wasm":
     case "onnx-webgpu": {
       const { createOnnxWebBackend } = await import("../backends/onnx/mod.ts");
       const device = name.slice("onnx-".length) as "wasm" | "webgpu";
-      return await createOnnxWebBackend({ device });
+      return await createOnnxWebBackend({ device, ...given });
     }
     case "tfjs-webgpu":
     case "tfjs-wasm":
