@@ -109,6 +109,12 @@ export const COMPARISONS: readonly PeerComparison[] = [
     python: ["numpy"],
     args: ({ venv }) => ["--python", pythonOf(venv)],
   },
+  ...["small", "large"].map((size): PeerComparison => ({
+    name: `web_training_${size}`,
+    script: "web_training.ts",
+    python: [],
+    args: () => ["--sizes", size, "--rounds", "5", "--steps", "3"],
+  })),
   {
     name: "linear_cost",
     script: "../linear_cost.ts",

@@ -25,6 +25,11 @@ const GRADIENTS = 1e-4;
 /** Of a loss, relative: of the start, and after updates that divide by roots of small numbers. */
 const LOSS = 1e-5;
 const LOSSES = 1e-4;
+/** Sections of the document. */
+const SECTIONS: Readonly<Record<SizeName, string>> = {
+  small: "web_training_small",
+  large: "web_training_large",
+};
 /** Steps whose losses are compared. */
 const COMPARED = 3;
 
@@ -127,7 +132,7 @@ async function compare(
   });
   const { hiddenSize, layers, vocabSize } = SIZES[size];
   await writeReport({
-    benchmark: `web_training_${size}`,
+    benchmark: SECTIONS[size],
     date: new Date().toISOString().slice(0, 10),
     machine,
     versions: Object.assign({}, ...Object.values(peers).map(({ versions }) => versions)),

@@ -125,18 +125,9 @@ async function probe(backend: Backend): Promise<number> {
   return 2 * PROBE ** 3 / best / 1e6;
 }
 
-interface GpuInfo {
-  readonly description?: string;
-  readonly vendor?: string;
-  readonly isFallbackAdapter?: boolean;
-}
-interface Gpu {
-  requestAdapter(): Promise<{ readonly info: GpuInfo } | null>;
-}
-
 /** Name of WebGPU's adapter where it computes on the processor; nothing where it does not. */
 async function softwareAdapter(): Promise<string | undefined> {
-  const { gpu } = navigator as { readonly gpu?: Gpu };
+  const { gpu } = navigator as { readonly gpu?: GPU };
   const info = (await gpu?.requestAdapter())?.info;
   if (info === undefined) return undefined;
   const name = info.description || info.vendor || "an adapter without a name";
