@@ -6,7 +6,7 @@
  */
 
 import { loadBackend } from "../../cli/load_model.ts";
-import { BACKENDS } from "../../cli/options/shared.ts";
+import type { BACKENDS } from "../../cli/options/shared.ts";
 import {
   fromFloat32,
   gradients,
