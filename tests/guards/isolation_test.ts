@@ -20,19 +20,18 @@ Deno.test("core and graph run without any permission", async () => {
   assert.equal(code, 0, text);
 });
 
-Deno.test("mod.ts imports over HTTP without a configuration and without npm", async () => {
+/**
+ * Runs a program that imports the repository from a server, as whoever has no copy of it does: without
+ * configuration, packages or anything in Deno's cache.
+ */
+async function overHttp(program: string): Promise<{ code: number; text: string }> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
     const { pathname } = new URL(request.url);
-    if (pathname === "/entry.ts") {
-      return new Response(
-        `import { judge, parseJudge, selfPlay } from "./mod.ts";
-         console.log(typeof judge, typeof parseJudge, typeof selfPlay);`,
-        { headers: { "content-type": "application/typescript" } },
-      );
-    }
+    const type = pathname.endsWith(".ts") ? "application/typescript" : "application/octet-stream";
+    const headers = { "content-type": type };
+    if (pathname === "/entry.ts") return new Response(program, { headers });
     try {
-      const text = await Deno.readTextFile(new URL(`.${pathname}`, ROOT));
-      return new Response(text, { headers: { "content-type": "application/typescript" } });
+      return new Response(await Deno.readFile(new URL(`.${pathname}`, ROOT)), { headers });
     } catch {
       return new Response("absent", { status: 404 });
     }
@@ -41,13 +40,43 @@ Deno.test("mod.ts imports over HTTP without a configuration and without npm", as
   try {
     const host = `127.0.0.1:${server.addr.port}`;
     const args = ["--no-config", "--no-npm", "--no-lock", "--no-prompt", `--allow-import=${host}`];
-    const { code, text } = await deno(["run", "--quiet", ...args, `http://${host}/entry.ts`], {
-      DENO_DIR: cache,
-    });
-    assert.equal(code, 0, text);
-    assert.equal(text.trim(), "function function function");
+    return await deno(
+      ["run", "--quiet", ...args, `--allow-net=${host}`, `http://${host}/entry.ts`],
+      { DENO_DIR: cache },
+    );
   } finally {
     await server.shutdown();
     await Deno.remove(cache, { recursive: true });
   }
+}
+
+Deno.test("mod.ts imports over HTTP without a configuration and without npm", async () => {
+  const { code, text } = await overHttp(
+    `import { judge, parseJudge, selfPlay } from "./mod.ts";
+     console.log(typeof judge, typeof parseJudge, typeof selfPlay);`,
+  );
+  assert.equal(code, 0, text);
+  assert.equal(text.trim(), "function function function");
+});
+
+Deno.test("the suite of backends runs by URL on a backend of someone's own, and reads its data so", async () => {
+  const { code, text } = await overHttp(
+    `import { createCheckedBackend } from "./examples/checked_backend.ts";
+     import { conformanceCases, runConformance } from "./tests/backends/conformance.ts";
+     const run = /reader|a GPT-2 with an adapter gives/;
+     const skips = Object.fromEntries(
+       conformanceCases().filter((name) => !run.test(name)).map((name) => [name, "elsewhere"]),
+     );
+     const outcomes = { passed: 0, failed: 0, skipped: 0 };
+     const backend = createCheckedBackend();
+     for await (
+       const one of runConformance(backend, { name: "mine", tolerance: 2 ** -24, skips })
+     ) {
+       outcomes[one.outcome]++;
+       if (one.outcome === "failed") console.log(one.name, one.reason);
+     }
+     console.log(outcomes.passed > 1, outcomes.failed);`,
+  );
+  assert.equal(code, 0, text);
+  assert.equal(text.trim(), "true 0");
 });
