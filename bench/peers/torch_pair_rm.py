@@ -7,7 +7,8 @@ Command:  python bench/peers/torch_pair_rm.py --folder DIR --sequences FILE [--h
               [--heads 12] [--vocabulary 32768] [--threads 2]
 
 Speaks the line protocol of protocol.py: `run 4` computes all sequences, 4 at a time, and answers
-{"seconds", "logits", "peak_rss_mib"}. --sequences is a JSON list of {"ids", "places"}.
+{"seconds", "logits", "peak_rss_mib"}; `run product` takes one product of 2048 × hidden by hidden ×
+4 · hidden. --sequences is a JSON list of {"ids", "places"}.
 """
 
 import argparse
@@ -71,7 +72,14 @@ def main():
     ids = torch.tensor([one["ids"] for one in sequences])
     places = torch.tensor([one["places"] for one in sequences])
 
+    rows, wide = torch.randn(2048, options.hidden), torch.randn(4 * options.hidden, options.hidden)
+
     def run(size="1"):
+        if size == "product":
+            start = time.perf_counter()
+            with torch.inference_mode():
+                torch.nn.functional.linear(rows, wide)
+            return {"seconds": time.perf_counter() - start, "peak_rss_mib": peak_rss_mib()}
         size = int(size)
         start = time.perf_counter()
         with torch.inference_mode():
