@@ -89,5 +89,10 @@ const device: Device<Float64Tensor> = {
  * ```
  */
 export function createReferenceBackend(): Backend {
-  return deviceBackend({ ...device });
+  return deviceBackend(referenceDevice());
+}
+
+/** The device of {@linkcode createReferenceBackend}, for what is built over devices. */
+export function referenceDevice(): Device<Float64Tensor> {
+  return { ...device };
 }

@@ -7,6 +7,7 @@
 import type { Backend } from "../../graph/backend.ts";
 import type { Device } from "../../graph/device.ts";
 import { deviceBackend } from "../../graph/device_backend.ts";
+import { splitDevice } from "../../graph/split_device.ts";
 import { TFJS_VERSION } from "./_deps.ts";
 import { Kernels } from "./kernels.ts";
 import { openTfjs, type TensorInfo, type TfjsDeviceName, type TfjsModules } from "./open.ts";
@@ -71,7 +72,8 @@ export async function createTfjsBackend(
       Promise.resolve(new TfjsProgram(kernels, transposed, program, constants)),
     dispose() {},
   };
-  return Object.assign(deviceBackend(device), {
+  const backend = name === "webgpu" ? deviceBackend(splitDevice(device)) : deviceBackend(device);
+  return Object.assign(backend, {
     tensors: () => opened.backend.numDataIds(),
   });
 }

@@ -6,6 +6,7 @@
 
 import type { Backend } from "../../../graph/backend.ts";
 import { deviceBackend } from "../../../graph/device_backend.ts";
+import { splitDevice } from "../../../graph/split_device.ts";
 import { openGpu } from "../../webgpu.ts";
 import { GpuBuffers } from "./gpu_buffers.ts";
 import { type OnnxWebDeviceName, type OnnxWebModule, openOrt } from "./open.ts";
@@ -60,7 +61,7 @@ export async function createOnnxWebBackend(
     case "webgpu": {
       const ort = await openOrt(device, { module, threads: 1 });
       const buffers = new GpuBuffers(await openGpu("onnx-webgpu"));
-      const backend = deviceBackend(webGpuDevice(ort, buffers));
+      const backend = deviceBackend(splitDevice(webGpuDevice(ort, buffers)));
       return Object.assign(backend, { tensors: () => buffers.taken });
     }
     default:
