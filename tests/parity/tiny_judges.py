@@ -202,4 +202,5 @@ def main():
     write_json(DATA / "tiny_judges.json", numbers)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -41,9 +41,13 @@ interface StoredReward {
   readonly ids: readonly number[];
   readonly reward: number;
 }
-const { rewards } = await storedNumbers<
-  { readonly rewards: Readonly<Record<string, readonly StoredReward[]>> }
->("tiny_judges.json");
+interface StoredRewards {
+  readonly rewards: Readonly<Record<string, readonly StoredReward[]>>;
+}
+const rewards = {
+  ...(await storedNumbers<StoredRewards>("tiny_judges.json")).rewards,
+  ...(await storedNumbers<StoredRewards>("tiny_reward_qwen2.json")).rewards,
+};
 
 for (const [folder, stored] of Object.entries(rewards)) {
   Deno.test(`openClassifier() gives the reference's rewards of ${folder}`, () =>
