@@ -4,7 +4,7 @@
  *     deno run -A bench/judge_costs.ts [--prompts N] [--threads N] JUDGE …
  *
  * Each JUDGE, in the short form, compares 5 answers to each of N prompts of the shared GPT-4 verdicts
- * (10 pairs a prompt, 110 words an answer on average), after one prompt to warm up. Judges that compare with a
+ * (10 pairs a prompt, 250 words an answer on average), after one prompt to warm up. Judges that compare with a
  * reference get the prompt's sixth answer. Prints a Markdown table.
  *
  * @module
