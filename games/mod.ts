@@ -7,6 +7,7 @@
 export * from "./algorithms.ts";
 export * from "./bradley_terry.ts";
 export * from "./dynamics/hedge.ts";
+export type { PayoffPrecision } from "./kernel/antisymmetric.ts";
 export type { Eta, Iterates } from "./dynamics/iterates.ts";
 export * from "./dynamics/regression.ts";
 export { sparring, type SparringOptions } from "./dynamics/sparring.ts";
