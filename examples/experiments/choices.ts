@@ -15,13 +15,20 @@ import {
   shuffle,
 } from "../../core/mod.ts";
 
-/** How often the first choice beats the second, the second the third, the third the first. */
-export const STRENGTHS = [0.98, 0.7, 0.8] as const;
+/** A game of three choices that beat each other in a cycle, and of whatever else may be answered. */
+export interface ChoiceGame {
+  /** How often the first choice beats the second, the second the third, the third the first. */
+  readonly strengths: readonly [number, number, number];
+  /** P over the first, second and third choice, and anything else. */
+  readonly matrix: PreferenceMatrix;
+}
+
 /** How often any choice beats an answer that is none. */
 export const OTHER_LOSES = 0.98;
-/** P over the first, second and third choice, and anything else. */
-export const GAME: PreferenceMatrix = (() => {
-  const [ab, bc, ca] = STRENGTHS, o = OTHER_LOSES;
+
+/** The game of some strengths. */
+export function choiceGame(strengths: readonly [number, number, number]): ChoiceGame {
+  const [ab, bc, ca] = strengths, o = OTHER_LOSES;
   // deno-fmt-ignore
   const preferences = [
     0.5, ab, 1 - ca, o,
@@ -29,8 +36,8 @@ export const GAME: PreferenceMatrix = (() => {
     ca, 1 - bc, 0.5, o,
     1 - o, 1 - o, 1 - o, 0.5,
   ];
-  return { size: 4, preferences };
-})();
+  return { strengths, matrix: { size: 4, preferences } };
+}
 
 const WORDS = [
   "ants",
@@ -65,30 +72,59 @@ const WORDS = [
   "wolves",
 ];
 
-/** Prompts with their choices, in the order of the cycle; no word is a choice of two prompts. */
-export function choicePrompts(count: number): Map<string, readonly string[]> {
+/** How a prompt is written: as a question to a chat model, or as a text that the model goes on with. */
+export type PromptForm = "question" | "continued";
+
+/** Prompts with their choices. */
+export interface ChoicePrompts {
+  readonly prompts: readonly Prompt[];
+  /** A prompt's choices, in the order of the cycle. */
+  choicesOf(prompt: Prompt): readonly string[];
+  /** The text that answers with a choice, as it is scored and taught. */
+  answer(choice: string): string;
+  /** Texts that end an answer. */
+  readonly stop: readonly string[];
+}
+
+/** Prompts that name three choices; no word is a choice of two prompts. */
+export function choicePrompts(count: number, form: PromptForm): ChoicePrompts {
   if (3 * count > WORDS.length) {
     throw new RangeError(
       `Cannot run as there must be three words a prompt: ${WORDS.length} for ${count} prompts`,
     );
   }
   const words = shuffle(WORDS, randomStream(0, "choices"));
-  return new Map(Array.from({ length: count }, (_, index) => {
-    const choices = words.slice(3 * index, 3 * index + 3);
-    return [`Choose one of these and say only its name: ${choices.join(", ")}.`, choices];
-  }));
+  const choices = Array.from(
+    { length: count },
+    (_, index) => words.slice(3 * index, 3 * index + 3),
+  );
+  const question = form === "question";
+  return {
+    prompts: choices.map((names, index) => ({
+      id: `${index}`,
+      content: question
+        ? `Choose one of these and say only its name: ${names.join(", ")}.`
+        : `Choose one: ${names.join(", ")}. I choose`,
+    })),
+    choicesOf: ({ id }) => choices[Number(id)]!,
+    answer: (choice) => question ? choice : ` ${choice}.`,
+    stop: question ? [] : ["."],
+  };
 }
 
 /** Ranks answers by the place of their word among the prompt's choices. */
-export function cycleOracle(prompts: ReadonlyMap<string, readonly string[]>): PreferenceOracle {
+export function cycleOracle(
+  { strengths, matrix }: ChoiceGame,
+  choicesOf: ChoicePrompts["choicesOf"],
+): PreferenceOracle {
   return {
-    id: `choices-${STRENGTHS.join("-")}-${OTHER_LOSES}`,
+    id: `choices-${strengths.join("-")}-${OTHER_LOSES}`,
     async *compare(groups) {
       for (const group of groups) {
-        const choices = prompts.get(group.prompt.content as string)!;
+        const choices = choicesOf(group.prompt);
         const places = group.responses.map(({ text }) => placeOf(text, choices));
         const preference = (i: number, j: number) =>
-          GAME.preferences[places[i]! * GAME.size + places[j]!]!;
+          matrix.preferences[places[i]! * matrix.size + places[j]!]!;
         const judgement = judge(group, preference);
         // Logits for the estimator that needs them: L_ij − L_ji = log(P/(1 − P)).
         const logits = judgement.preferences.map((p) => Math.log(p / (1 - p)) / 2);
@@ -106,12 +142,14 @@ function placeOf(text: string, choices: readonly string[]): number {
 /** Probabilities of the three choices and of anything else, by prompt. */
 export async function mixtures(
   policy: Policy,
-  prompts: readonly Prompt[],
-  choicesOf: (prompt: Prompt) => readonly string[],
+  { prompts, choicesOf, answer }: ChoicePrompts,
 ): Promise<number[][]> {
   const groups = prompts.map((prompt) => ({
     prompt,
-    responses: choicesOf(prompt).map((text) => ({ text, finishReason: "stop" as const })),
+    responses: choicesOf(prompt).map((choice) => ({
+      text: answer(choice),
+      finishReason: "stop" as const,
+    })),
   }));
   const shares: number[][] = [];
   for await (const scored of policy.logProbs(groups)) {

@@ -1,19 +1,22 @@
 /**
  * A language model that learns a mixed strategy. Each prompt names three choices, which a judge ranks
- * in an uneven cycle: the first is preferred to the second with .98, the second to the third with .7,
- * the third to the first with .8; any other answer loses to all three with .98. No single choice is
- * unbeaten, and the unbeaten mixture, about .20 : .31 : .49, is seen only by who asks by how much.
+ * in an uneven cycle; any other answer loses to all three. No single choice is unbeaten, and the
+ * unbeaten mixture is seen only by who asks by how much one is preferred to another.
  *
- *     deno run --allow-read --allow-write=docs/experiments --allow-ffi --allow-env --allow-sys \
- *       examples/experiments/mixed_strategy.ts [--model embedded] [--seeds 3] [--iterations 30]
+ *     deno run --allow-read --allow-write --allow-ffi --allow-env --allow-sys \
+ *       examples/experiments/mixed_strategy.ts [--model FILE.gguf]
  *
- * From one start (the embedded policy is taught to say the first choice with .8), by self-play on the
- * same prompts, with as many samples and optimizer steps: SPPO (soft targets, all K responses), SPPO
- * with a transitive estimator, SPPO with hard labels, iterative DPO. Measured exactly, from the
- * probabilities of the three answers, on each prompt and then averaged: the exploitability of the last
- * iterate, and of the average of the iterates, which is what `mixturePolicy` plays.
+ * Without a model it is the embedded policy's, all weights; with one an adapter is trained, by the
+ * settings of `SETTINGS`, which the options of the same names replace.
  *
- * Writes docs/experiments/mixed_strategy_NAME.json, and its pictures.
+ * From one start (the policy is taught to say the choices with given shares), by self-play on the same
+ * prompts, with as many samples and optimizer steps: SPPO (soft targets, all K responses), SPPO with a
+ * transitive estimator, SPPO with hard labels, iterative DPO. Measured exactly, from the probabilities
+ * of the three answers, on each prompt and then averaged: the exploitability of the last iterate, and
+ * of the average of the iterates, which is what `mixturePolicy` plays.
+ *
+ * Writes docs/experiments/mixed_strategy_NAME.json, and its pictures. A run that was stopped goes on
+ * from runs/mixed_strategy_NAME.
  *
  * @module
  */
@@ -21,21 +24,18 @@
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { createOnnxBackend } from "../../backends/onnx/mod.ts";
+import { fileJournal } from "../../cli/file_journal.ts";
 import { openCheckpointFiles } from "../../cli/file_source.ts";
-import { linePlot, type PlotSeries } from "../../cli/plots/line_plot.ts";
-import { renderSvg } from "../../cli/plots/render.ts";
-import { type Mixture3, simplexPlot } from "../../cli/plots/simplex_plot.ts";
-import { standardError } from "../../cli/progress.ts";
 import {
-  discardingJournal,
   exploitability,
+  fingerprint,
+  type Json,
   type JudgedOptions,
   type LossSpec,
   mixturePolicy,
-  type Prompt,
   selfPlay,
+  type Trainer,
 } from "../../core/mod.ts";
-import { vonNeumannWinner } from "../../games/mod.ts";
 import { openEmbeddedPolicy } from "../../models/embedded/mod.ts";
 import {
   LanguageModel,
@@ -45,20 +45,34 @@ import {
   OPTIMIZERS,
   TRAINING_DEFAULTS,
 } from "../../models/mod.ts";
-import { choicePrompts, cycleOracle, GAME, mixtures, OTHER_LOSES, STRENGTHS } from "./choices.ts";
+import { choiceGame, choicePrompts, cycleOracle, mixtures } from "./choices.ts";
+import { mergeEqual } from "./merge_equal.ts";
+import { type Method, type Run, type Step, TITLES, writeReport } from "./mixed_strategy_report.ts";
+import { mean, say } from "./output.ts";
 
-/** How the embedded policy begins. */
-const START = [0.8, 0.1, 0.1] as const;
-const OUT = new URL("../../docs/experiments/", import.meta.url);
-
-type Method = "sppo" | "sppo-scores" | "sppo-hard" | "dpo";
-
-const TITLES: Readonly<Record<Method, string>> = {
-  sppo: "SPPO",
-  "sppo-scores": "SPPO, transitive estimator",
-  "sppo-hard": "SPPO, hard labels",
-  dpo: "iterative DPO",
-};
+/** Settings by what is trained, as options are written. */
+const SETTINGS = {
+  all: {
+    strengths: ".98/.7/.8",
+    start: ".8/.1/.1",
+    form: "question",
+    prompts: "4",
+    iterations: "30",
+    epochs: "12",
+    "learning-rate": "2e-4",
+    "start-epochs": "60",
+  },
+  lora: {
+    strengths: ".9999/.8/.8",
+    start: ".6/.2/.2",
+    form: "continued",
+    prompts: "4",
+    iterations: "20",
+    epochs: "4",
+    "learning-rate": "1e-4",
+    "start-epochs": "20",
+  },
+} as const;
 
 function methodOptions(
   method: Method,
@@ -86,53 +100,49 @@ function methodOptions(
   }
 }
 
-const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
-const gapOf = (shares: readonly (readonly number[])[]) =>
-  mean(shares.map((mixture) => exploitability(GAME, mixture)));
 const pooled = (shares: readonly (readonly number[])[]) =>
   [0, 1, 2, 3].map((k) => mean(shares.map((mixture) => mixture[k]!)));
 
-interface Step {
-  readonly iteration: number;
-  /** Exploitability per prompt, averaged: of π_t, and of the mean of π_0 … π_t. */
-  readonly last: number;
-  readonly average: number;
-  /** Mean over prompts, of π_t and of the average. */
-  readonly mixture: readonly number[];
-  readonly average_mixture: readonly number[];
-}
-
-interface Run {
-  readonly method: Method;
-  readonly seed: number;
-  readonly steps: readonly Step[];
-  /** The average's exploitability once more, by asking mixturePolicy of all iterates. */
-  readonly mixture_policy: number;
-  readonly seconds: number;
-}
-
-const say = (text: string) => standardError.write(`${text}\n`);
-
-const { values } = parseArgs({
+const { values: given } = parseArgs({
   options: {
     model: { type: "string", default: "embedded" },
-    methods: { type: "string", default: "sppo,sppo-scores,sppo-hard,dpo" },
+    methods: { type: "string", default: Object.keys(TITLES).join() },
     seeds: { type: "string", default: "3" },
-    iterations: { type: "string", default: "30" },
-    prompts: { type: "string", default: "4" },
     samples: { type: "string", default: "16" },
     eta: { type: "string", default: "2" },
     "dpo-beta": { type: "string", default: "0.1" },
-    "learning-rate": { type: "string", default: "2e-4" },
-    epochs: { type: "string", default: "12" },
     threads: { type: "string", default: "1" },
+    strengths: { type: "string" },
+    start: { type: "string" },
+    form: { type: "string" },
+    prompts: { type: "string" },
+    iterations: { type: "string" },
+    epochs: { type: "string" },
+    "learning-rate": { type: "string" },
+    "start-epochs": { type: "string" },
     name: { type: "string" },
   },
 });
-const number = (name: Exclude<keyof typeof values, "model" | "methods" | "name">) => {
-  const value = Number(values[name]);
+const isEmbedded = given.model === "embedded";
+const values = { ...SETTINGS[isEmbedded ? "all" : "lora"], ...given };
+const name = given.name ??
+  (isEmbedded ? "embedded" : basename(given.model).replace(/\.\w+$/, ""));
+
+const number = (option: Exclude<keyof typeof values, "model" | "methods" | "name" | "form">) => {
+  const value = Number(values[option]);
   if (value > 0) return value;
-  throw new RangeError(`Cannot run as --${name} must be a positive number: ${values[name]}`);
+  throw new RangeError(`Cannot run as --${option} must be a positive number: ${values[option]}`);
+};
+const three = (option: "strengths" | "start") => {
+  const parts = values[option].split("/").map(Number);
+  if (parts.length === 3 && parts.every((part) => part > 0 && part < 1)) {
+    return parts as [number, number, number];
+  }
+  throw new RangeError(
+    `Cannot run as --${option} must be three numbers between 0 and 1, as .9/.6/.7: ${
+      values[option]
+    }`,
+  );
 };
 const methods = values.methods.split(",").map((method) => {
   if (Object.hasOwn(TITLES, method)) return method as Method;
@@ -140,12 +150,16 @@ const methods = values.methods.split(",").map((method) => {
     `Cannot run as --methods must be of ${Object.keys(TITLES).join(", ")}: ${method}`,
   );
 });
-const iterations = number("iterations"), samples = number("samples");
-const isEmbedded = values.model === "embedded";
-const choices = choicePrompts(number("prompts"));
-const prompts = [...choices.keys()].map((content, index): Prompt => ({ id: `${index}`, content }));
-const choicesOf = ({ content }: Prompt) => choices.get(content as string)!;
-const oracle = cycleOracle(choices);
+const { form } = values;
+if (form !== "question" && form !== "continued") {
+  throw new RangeError(`Cannot run as --form must be question or continued: ${form}`);
+}
+const iterations = number("iterations"), samples = number("samples"), eta = number("eta");
+const game = choiceGame(three("strengths")), startShares = three("start");
+const asked = choicePrompts(number("prompts"), form), { prompts } = asked;
+const oracle = cycleOracle(game, asked.choicesOf);
+const gapOf = (shares: readonly (readonly number[])[]) =>
+  mean(shares.map((mixture) => exploitability(game.matrix, mixture)));
 
 const backend = await createOnnxBackend({ threads: number("threads") });
 using files = isEmbedded ? undefined : await openCheckpointFiles(values.model);
@@ -153,6 +167,7 @@ const checkpoint = files === undefined
   ? await openEmbeddedPolicy()
   : await openCheckpoint(files.files);
 const model = await LanguageModel.load(checkpoint, backend, {
+  ...(form === "continued" ? { template: "none" as const } : {}),
   trainable: isEmbedded ? { kind: "all" } : {
     kind: "lora",
     lora: {
@@ -173,42 +188,56 @@ const training = {
   epochs: number("epochs"),
   batchSize: prompts.length,
 } as const;
+/** What a run depends on beside its method, seed and length. */
+const settingsKey = fingerprint([
+  model.id,
+  [game.strengths, startShares, samples, eta, values["dpo-beta"]],
+  prompts as unknown as Json,
+  [values["start-epochs"], training as unknown as Json],
+]);
+const journal = fileJournal(`runs/mixed_strategy_${name}/${settingsKey}`);
 
-/** The start: the embedded policy is taught the answers with their shares, another model is as it is. */
+/** The start: the policy is taught the answers with their shares. */
 async function startPolicy(seed: number): Promise<LocalPolicy> {
   const policy = await model.policy(seed);
-  if (!isEmbedded) return policy;
   const groups = prompts.map((prompt) => ({
     prompt,
-    responses: choicesOf(prompt).map((text, k) => ({
-      response: { text, finishReason: "stop" as const },
+    responses: asked.choicesOf(prompt).map((choice, k) => ({
+      response: { text: asked.answer(choice), finishReason: "stop" as const },
       target: 0,
-      weight: START[k]!,
+      weight: startShares[k]!,
     })),
   }));
   const trainer = lmTrainer(model, {
     ...training,
     loss: { name: "sft" },
     learningRate: 1e-3,
-    epochs: 60,
+    epochs: number("start-epochs"),
     seed,
   });
+  const kept = journal.within(`start-${seed}`);
+  const before = await trainer.restore(policy, kept);
+  if (before !== undefined) return before;
   const task = { previousPolicy: policy, referencePolicy: policy, groups, iteration: 1 };
-  const fit = trainer.train(task, { journal: discardingJournal() });
+  const fit = trainer.train(task, { journal: kept });
   let next = await fit.next();
-  while (!next.done) next = await fit.next();
+  while (!next.done) {
+    const { step, loss } = next.value;
+    if (step! % 10 === 0) say(`start, seed ${seed}: step ${step}, loss ${loss!.toFixed(3)}`);
+    next = await fit.next();
+  }
   return next.value;
 }
 
 async function play(method: Method, seed: number, start: LocalPolicy): Promise<Run> {
-  const { loss, groups } = methodOptions(method, number("eta"), number("dpo-beta"));
+  const { loss, groups } = methodOptions(method, eta, number("dpo-beta"));
   const started = performance.now();
   const members: LocalPolicy[] = [];
   const sums = prompts.map(() => [0, 0, 0, 0]);
   const steps: Step[] = [];
   const measure = async (policy: LocalPolicy) => {
     members.push(policy);
-    const shares = await mixtures(policy, prompts, choicesOf);
+    const shares = await mixtures(policy, asked);
     shares.forEach((mixture, x) => mixture.forEach((p, k) => sums[x]![k]! += p));
     const average = sums.map((sum) => sum.map((total) => total / members.length));
     steps.push({
@@ -220,17 +249,19 @@ async function play(method: Method, seed: number, start: LocalPolicy): Promise<R
     });
   };
   await measure(start);
+  const trainer: Trainer<LocalPolicy> = lmTrainer(model, { ...training, loss, seed });
   const run = selfPlay({
     policy: start,
     oracle,
-    trainer: lmTrainer(model, { ...training, loss, seed }),
+    trainer: method === "sppo" || method === "sppo-scores" ? mergeEqual(trainer) : trainer,
     prompts,
     promptsPerIteration: "repeat",
     iterations,
-    sampling: { samples, temperature: 1, topP: 1, maxTokens: 8 },
-    eta: number("eta"),
+    sampling: { samples, temperature: 1, topP: 1, maxTokens: 8, stop: asked.stop },
+    eta,
     promptsPerBatch: prompts.length,
     seed,
+    journal: journal.within(`${method}-${seed}`),
     ...groups,
   });
   for await (const event of run) {
@@ -242,98 +273,31 @@ async function play(method: Method, seed: number, start: LocalPolicy): Promise<R
         `plays ${mixture.map((p) => p.toFixed(2)).join(" ")}`,
     );
   }
-  const asked = await mixtures(mixturePolicy(members), prompts, choicesOf);
+  const played = await mixtures(mixturePolicy(members), asked);
   for (const member of members.slice(1)) await member.dispose();
   return {
     method,
     seed,
     steps,
-    mixture_policy: gapOf(asked),
+    mixture_policy: gapOf(played),
     seconds: (performance.now() - started) / 1000,
   };
 }
 
 const runs: Run[] = [];
+const finished = await journal.records("runs");
 for (let seed = 0; seed < number("seeds"); seed++) {
   const start = await startPolicy(seed);
-  for (const method of methods) runs.push(await play(method, seed, start));
+  for (const method of methods) {
+    const key = `${method}-${seed}-${iterations}`;
+    const before = finished.get(key) as unknown as Run | undefined;
+    const run = before ?? await play(method, seed, start);
+    if (before === undefined) await journal.append("runs", key, run as unknown as Json);
+    runs.push(run);
+  }
   await start.dispose();
 }
 await backend.dispose();
 
-const { mixture: equilibrium } = await vonNeumannWinner(GAME);
-const summary = methods.map((method) => {
-  const own = runs.filter((run) => run.method === method);
-  const ends = (key: "last" | "average") => own.map(({ steps }) => steps.at(-1)![key]);
-  return {
-    method,
-    average: { mean: mean(ends("average")), by_seed: ends("average") },
-    last: { mean: mean(ends("last")), by_seed: ends("last") },
-    average_mixture: [0, 1, 2, 3].map((k) =>
-      mean(own.map(({ steps }) => steps.at(-1)!.average_mixture[k]!))
-    ),
-  };
-});
-const name = values.name ??
-  (isEmbedded ? "embedded" : basename(values.model).replace(/\.\w+$/, ""));
-const settings = {
-  strengths: STRENGTHS,
-  other_loses: OTHER_LOSES,
-  equilibrium: [...equilibrium],
-  pure: [0, 1, 2].map((k) => exploitability(GAME, [0, 1, 2, 3].map((j) => j === k ? 1 : 0))),
-  ...values,
-};
-const rounded = (_: string, x: unknown) => typeof x === "number" ? Number(x.toPrecision(5)) : x;
-await Deno.writeTextFile(
-  new URL(`mixed_strategy_${name}.json`, OUT),
-  `${JSON.stringify({ settings, summary, runs }, rounded, 1)}\n`,
-);
-
-/** Mean over seeds of one figure by iteration, with the lowest and the highest. */
-function curve(method: Method, key: "last" | "average"): PlotSeries {
-  const own = runs.filter((run) => run.method === method);
-  const points = own[0]!.steps.map(({ iteration }) => {
-    const all = own.map(({ steps }) => steps[iteration]![key]);
-    return { x: iteration, y: mean(all), low: Math.min(...all), high: Math.max(...all) };
-  });
-  return { name: TITLES[method], points };
-}
-
-for (const key of ["average", "last"] as const) {
-  const spec = linePlot({
-    title: key === "average"
-      ? "Exploitability of the average"
-      : "Exploitability of the last iterate",
-    subtitle: `${name}: mean over prompts and ${values.seeds} seeds, lowest to highest seed`,
-    x: { title: "iteration" },
-    y: { title: "exploitability", include: [0] },
-    dots: false,
-    series: methods.map((method) => curve(method, key)),
-  });
-  await Deno.writeTextFile(
-    new URL(`mixed_strategy_${name}_${key}.svg`, OUT),
-    await renderSvg(spec),
-  );
-}
-/** The three choices' shares of what named one. */
-function ofThree(mixture: readonly number[]): Mixture3 {
-  const total = mixture[0]! + mixture[1]! + mixture[2]!;
-  return [mixture[0]! / total, mixture[1]! / total, mixture[2]! / total];
-}
-await Deno.writeTextFile(
-  new URL(`mixed_strategy_${name}_simplex.svg`, OUT),
-  await renderSvg(simplexPlot({
-    title: "Mean mixture of the average",
-    subtitle: `${name}, seed 0, mean over prompts`,
-    corners: ["first", "second", "third"],
-    paths: methods.map((method) => ({
-      name: TITLES[method],
-      mixtures: runs.find((run) => run.method === method)!.steps
-        .map((step) => ofThree(step.average_mixture)),
-    })),
-    marks: [{ name: "equilibrium", mixture: ofThree([...equilibrium]) }],
-  })),
-);
-for (const { method, average, last } of summary) {
-  say(`${method}: average ${average.mean.toFixed(4)}, last ${last.mean.toFixed(4)}`);
-}
+const { name: _, ...settings } = values;
+await writeReport(name, game, { ...settings }, methods, runs);
