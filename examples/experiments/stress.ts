@@ -51,7 +51,23 @@ const sweeps = [
     for (const run of runs) results.push(await bench.run(run));
   }
 }
-await writeFigures("stress", { settings: SHARED, coins, sweeps });
+/** Mean log-ratio of a side in the last iteration's second epoch. */
+function lastRatio({ steps }: ObjectiveResult, side: "chosen" | "rejected"): number {
+  const own = steps.filter(({ iteration }) => iteration === SHARED.iterations);
+  return mean(own.slice(own.length / 2).map((step) => step[`log_ratios/${side}`]!));
+}
+
+/** What is written of a run. */
+const figuresOf = (result: ObjectiveResult) => ({
+  run: result.run,
+  iterations: result.iterations,
+  last_log_ratios: { chosen: lastRatio(result, "chosen"), rejected: lastRatio(result, "rejected") },
+});
+await writeFigures("stress", {
+  settings: SHARED,
+  coins: coins.map(({ name, result }) => ({ name, ...figuresOf(result) })),
+  sweeps: sweeps.map(({ title, results }) => ({ title, runs: results.map(figuresOf) })),
+});
 await writePicture(
   "stress_coins",
   linePlot({
@@ -69,11 +85,6 @@ await writePicture(
   }),
 );
 
-/** Mean log-ratio of a side in the last iteration's second epoch. */
-function lastRatio({ steps }: ObjectiveResult, side: "chosen" | "rejected"): string {
-  const own = steps.filter(({ iteration }) => iteration === SHARED.iterations);
-  return mean(own.slice(own.length / 2).map((step) => step[`log_ratios/${side}`]!)).toFixed(2);
-}
 const nats = (value: number) => value.toFixed(3);
 console.log(markdownTable(
   [
@@ -82,8 +93,8 @@ console.log(markdownTable(
   ],
   coins.map(({ name, result }) => [
     name,
-    lastRatio(result, "chosen"),
-    lastRatio(result, "rejected"),
+    lastRatio(result, "chosen").toFixed(2),
+    lastRatio(result, "rejected").toFixed(2),
     ...result.iterations.map(({ start_answers }) => nats(start_answers)),
     percent(result.iterations.at(-1)!.scored_win_rate),
     result.iterations.at(-1)!.words.toFixed(1),
