@@ -20,7 +20,11 @@ import { contentHash, hashText } from "./content_hash.ts";
 import { DecoderPool } from "./generation/decoder_pool.ts";
 import type { Decoder } from "./generation/generate.ts";
 import type { Precision } from "./generation/precision.ts";
-import { DEFAULT_SLOTS, type LanguageModelOptions } from "./language_model_options.ts";
+import {
+  DEFAULT_CACHE_BYTES,
+  DEFAULT_SLOTS,
+  type LanguageModelOptions,
+} from "./language_model_options.ts";
 import { loadWeights } from "./load_weights.ts";
 import { LocalPolicy } from "./local_policy.ts";
 import { newAdapter } from "./new_adapter.ts";
@@ -104,7 +108,7 @@ export class LanguageModel {
       backend: fields.backend,
       lora: this.#lora,
       slots: options.slots ?? DEFAULT_SLOTS,
-      cacheBytes: options.cacheBytes ?? 2 ** 30,
+      cacheBytes: options.cacheBytes ?? DEFAULT_CACHE_BYTES,
       compile: (program) => this.#compile(program, "sampling"),
     });
   }

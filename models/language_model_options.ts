@@ -11,6 +11,9 @@ import type { Precision } from "./generation/precision.ts";
 /** Most responses decoded side by side, when not given. */
 export const DEFAULT_SLOTS = 64;
 
+/** Most memory for key and value caches, when not given. */
+export const DEFAULT_CACHE_BYTES: number = 2 ** 30;
+
 /** Options of `LanguageModel.load`. */
 export interface LanguageModelOptions {
   /** How prompts become tokens: the checkpoint's chat template, or plain text. */

@@ -6,13 +6,17 @@
 
 import type { Checkpoint } from "../../models/checkpoints/open.ts";
 import { cacheBytesPerToken } from "../../models/programs/decode.ts";
-import type { TrainingMemory } from "../../models/training/memory.ts";
+import { DEFAULT_SLOTS } from "../../models/language_model_options.ts";
+import { totalBytes, type TrainingMemory } from "../../models/training/memory.ts";
 import { oneLine } from "../errors.ts";
 import { loadCheckpoint } from "../load_model.ts";
-import { infoOptions } from "../options/tables.ts";
+import type { Values } from "../options/spec.ts";
+import { infoOptions, presets, trainOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
 import { byteSize } from "../progress.ts";
-import { trainMemory } from "../train_memory.ts";
+import { batchSettings, keepToMemory } from "../memory_plan.ts";
+import { couldKeepEncoded, trainMemory } from "../train_memory.ts";
+import { describeTime, trainTime } from "../train_time.ts";
 import type { Command } from "./command.ts";
 
 /** The command. */
@@ -20,13 +24,13 @@ export const infoCommand: Command<typeof infoOptions> = {
   name: "info",
   summary: "what a checkpoint is",
   description:
-    `Says what a checkpoint is, and about what memory sppo train will take with the options
-given here on the native backend (Linux, LoRA or all weights, sampling in float32, pairs), from its
-headers alone.`,
+    `Says what a checkpoint is, and about what memory and time sppo train will take with the options
+given here on the native backend (Linux), for pairs of the given lengths. Memory comes from the headers
+alone, time from a short measurement of this machine.`,
   options: infoOptions,
   async prepare({ layers, print, ...context }) {
-    const values = resolveValues(infoOptions, layers);
-    const { checkpoint } = await loadCheckpoint(values, context);
+    const given = resolveValues(infoOptions, layers);
+    const { checkpoint } = await loadCheckpoint(given, context);
     const { config, format, tensors } = checkpoint;
     const encodings = new Map<string, number>();
     let [parameters, storedBytes] = [0, 0];
@@ -39,6 +43,18 @@ headers alone.`,
     const shares = [...encodings].sort((a, b) => b[1] - a[1])
       .map(([name, size]) => `${name} ${(100 * size / parameters).toFixed(1)} %`).join(", ");
     const [tokenizer, template] = await describeText(checkpoint);
+    const estimate = trainMemory(checkpoint, given, {
+      lengths: [{ promptTokens: given.promptTokens, responseTokens: given.maxTokens }],
+      precision: given.precision,
+      keepsFit: keepsFit(given),
+    });
+    const kept = given.memory === undefined ? undefined : keepToMemory(given, {
+      ...{ memory: given.memory, estimate, sampling: true, fixed: false },
+      couldKeepEncoded: couldKeepEncoded(checkpoint, given),
+    });
+    const values = kept?.values ?? given;
+    const side = Math.min(DEFAULT_SLOTS, values.promptsPerBatch * values.samples);
+    const memory = estimate({ ...batchSettings(values, true), rows: side });
     const rows: readonly (readonly [string, string])[] = [
       ["model", config.name ?? values.model],
       ["format", format],
@@ -56,23 +72,31 @@ headers alone.`,
       ["tokenizer", tokenizer],
       ["chat template", template],
       ["cache per token", byteSize(cacheBytesPerToken(config))],
-      ...describeMemory(trainMemory(checkpoint, values)),
+      ...describeMemory(memory),
     ];
     return {
-      run() {
+      async run() {
         for (const [name, value] of rows) print(`${name.padEnd(17)}${value}`);
-        return Promise.resolve();
+        if (kept !== undefined) print(kept.line);
+        if (values.backend !== "onnx") return;
+        const time = await trainTime(config, { ...values, rows: side }, context);
+        for (const [name, value] of describeTime(time)) print(`${name.padEnd(17)}${value}`);
       },
     };
   },
 };
 
-const total = (memory: TrainingMemory): number =>
-  Object.values({ ...memory }).reduce((sum, bytes) => sum + bytes, 0);
+/** Whether a fit takes more steps than pass between its checkpoints, as `train` has both by default. */
+function keepsFit(
+  { promptCount, promptsPerIteration, iterations, epochs }: Values<typeof infoOptions>,
+): boolean {
+  const each = promptsPerIteration === "split" ? promptCount / iterations : promptCount;
+  return each * epochs > (presets.lora.batch as number) * trainOptions.checkpointEvery.default;
+}
 
 function describeMemory(memory: TrainingMemory): readonly (readonly [string, string])[] {
   return [
-    ["training takes", byteSize(total(memory))],
+    ["training takes", byteSize(totalBytes(memory))],
     ...Object.entries({ ...memory }).map(([name, bytes]) =>
       [`  ${name}`, byteSize(bytes)] as const
     ),

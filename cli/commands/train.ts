@@ -14,18 +14,16 @@ import type { Prompt } from "../../core/policy.ts";
 import type { LossSpec } from "../../core/objectives/losses.ts";
 import { objectives, type ObjectiveSource } from "../../core/objectives/objectives.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
-import { type DecoderConfig, loraTensors } from "../../models/architectures/mod.ts";
 import type { Precision } from "../../models/generation/precision.ts";
 import type { LanguageModel } from "../../models/language_model.ts";
-import type { LanguageModelOptions } from "../../models/language_model_options.ts";
 import type { LocalPolicy } from "../../models/local_policy.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
 import { lmTrainer } from "../../models/training/lm_trainer.ts";
 import { divide, type Division } from "../held_out.ts";
 import { checkEstimator, loadJudge } from "../load_judge.ts";
-import { loadBackend, loadCheckpoint, loadModel } from "../load_model.ts";
+import { loadCheckpoint } from "../load_model.ts";
 import { checkPromptLengths } from "../load_policy.ts";
-import { tokenizerFiles } from "../load_tokenizer.ts";
+import { settleMemory } from "../memory_plan.ts";
 import { parseConfig, toConfig } from "../options/parse.ts";
 import { flagName } from "../options/spec.ts";
 import { presets, trainOptions } from "../options/tables.ts";
@@ -34,7 +32,6 @@ import { peakMemory } from "../peak_memory.ts";
 import { byteSize, type Progress } from "../progress.ts";
 import { closingTable, display, meanLosses } from "../run_display.ts";
 import { checkNeeds, promptsDigest, readPrompts, type ReadPromptsOptions } from "../prompts.ts";
-import { settlePrecision } from "../sampling_precision.ts";
 import {
   configDifferences,
   factDifferences,
@@ -53,8 +50,9 @@ import {
   scheduleOf,
   sourceOfRun,
 } from "../train_source.ts";
+import { type TextFiles, threadsOf, trainableModel } from "../trainable_model.ts";
 import { VERSION } from "../version.ts";
-import type { Command, CommandContext } from "./command.ts";
+import type { Command } from "./command.ts";
 
 type Options = typeof trainOptions;
 
@@ -80,25 +78,33 @@ need no judge.`,
     const recorded = folder.config === undefined
       ? []
       : [parseConfig(trainOptions, folder.config, `${folder.path}/config.json`)];
-    const settled = settleTrain([...layers, ...recorded]);
-    const { values } = settled;
-    const config = toConfig(trainOptions, { ...values, threads: threadsOf(values) });
+    const asked = settleTrain([...layers, ...recorded]);
+    const place = { ...asked.values, threads: threadsOf(asked.values) };
     if (folder.config) {
+      const config = toConfig(trainOptions, place);
       refuseDifferences(out, configDifferences(trainOptions, folder.config, config));
       const before = folder.config.iterations;
+      const { values } = asked;
       if (values.etaSchedule === "horizon" && before !== values.iterations) {
         refuseDifferences(out, [
           `--iterations ${values.iterations} (was ${before}), which --eta-schedule horizon divides by`,
         ]);
       }
     }
-    const place = { ...values, threads: threadsOf(values) };
-    const oracle = values.judge === undefined
+    const bytesBefore = Deno.memoryUsage().rss;
+    const oracle = place.judge === undefined
       ? undefined
-      : await loadJudge(values.judge, place, context);
-    const reading = { column: values.promptColumn, fields: oracle?.needs?.fields ?? [] };
-    const data = await readData(values, reading, progress);
-    const division = await divide(data.prompts, values.heldOut, { ...reading, seed: values.seed });
+      : await loadJudge(place.judge, place, context);
+    const judgeBytes = oracle === undefined ? 0 : Math.max(0, Deno.memoryUsage().rss - bytesBefore);
+    const reading = { column: place.promptColumn, fields: oracle?.needs?.fields ?? [] };
+    const data = await readData(place, reading, progress);
+    const division = await divide(data.prompts, place.heldOut, { ...reading, seed: place.seed });
+    const loaded = await loadCheckpoint(place, context);
+    const settled = await settleMemory(asked, loaded.checkpoint, {
+      ...{ ...data, ...division, judgeBytes, fixed: folder.config !== undefined },
+      tell: progress.line,
+    });
+    const { values } = settled;
     const parts = Number(folder.facts?.parts ?? values.iterations);
     if (values.promptsPerIteration === "split" && division.prompts.length < parts) {
       throw new RangeError(
@@ -114,7 +120,7 @@ need no judge.`,
       await checkJudge(oracle, settled, division.prompts[0]!, signal);
     }
     const precision = folder.facts?.precision as Precision | undefined;
-    const { model, beside } = await trainableModel(values, precision, context);
+    const { model, beside } = await trainableModel(values, loaded, precision, context);
     const answered = [...samplesToTrain(settled) ? division.prompts : [], ...division.heldOut];
     checkPromptLengths(model, answered, values.maxTokens, model.config.maxPositions);
     const longest = checkPromptLengths(model, division.prompts, 1, values.maxLength);
@@ -137,7 +143,8 @@ need no judge.`,
     return {
       async run() {
         await folder.write("run.json", json(facts));
-        await folder.write("config.json", json(config));
+        const settings = { ...values, threads: threadsOf(values) };
+        await folder.write("config.json", json(toConfig(trainOptions, settings)));
         const policy = await model.policy(values.seed);
         const run = runOf(model, settled, {
           ...{ policy, source, oracle, ...division, parts, signal },
@@ -193,10 +200,6 @@ async function checkJudge(
   await checkEstimator(oracle, values.judge!, estimator, { prompt, responses }, signal);
 }
 
-function threadsOf(values: TrainValues): number {
-  return values.threads ?? navigator.hardwareConcurrency;
-}
-
 function presetsHelp(): string {
   const lines = Object.entries(presets).flatMap(([name, values]) => [
     `  --preset ${name}`,
@@ -218,46 +221,6 @@ function objectivesHelp(): string {
     }${paper}`
   );
   return `Objectives, and what they learn from (see docs/objectives.md):\n${lines.join("\n")}`;
-}
-
-type TextFiles = Readonly<Record<string, Uint8Array>>;
-
-async function trainableModel(
-  values: TrainValues,
-  recorded: Precision | undefined,
-  context: CommandContext<Options>,
-): Promise<{ model: LanguageModel; beside: TextFiles }> {
-  const loaded = await loadCheckpoint(values, context);
-  const trainable = trainableOf(values, loaded.checkpoint.config);
-  const beside = values.trainable === "all"
-    ? await tokenizerFiles(loaded, "train all weights")
-    : {};
-  const backend = await loadBackend({ ...values, threads: threadsOf(values) }, context.resources);
-  // A run that goes on samples as it began, whatever the machine would measure now.
-  const precision = values.precision === "auto" && recorded ? recorded : values.precision;
-  const responses = values.promptsPerBatch * values.samples;
-  const { checkpoint } = loaded;
-  const settled = { precision, checkpoint, backend, trainable, responses };
-  const model = await loadModel(checkpoint, backend, {
-    precision: await settlePrecision(settled, context),
-    trainable,
-    tokensPerBatch: values.tokensPerBatch,
-    checkpointing: values.checkpointing,
-    keepEncoded: values.keepEncoded,
-    ...(values.template === undefined ? {} : { template: values.template }),
-  }, context);
-  return { model, beside };
-}
-
-function trainableOf(
-  values: TrainValues,
-  config: DecoderConfig,
-): NonNullable<LanguageModelOptions["trainable"]> {
-  if (values.trainable === "all") return { kind: "all" };
-  const { loraRank: rank, loraAlpha: alpha = 2 * rank, loraTargets: targets, rslora } = values;
-  const lora = { rank, alpha, targets, ...(rslora ? { rsLora: true } : {}) };
-  loraTensors(config, lora); // refuses unknown targets before anything large is read
-  return { kind: "lora", lora };
 }
 
 function trainerOf(

@@ -27,6 +27,8 @@ export function fromText(spec: OptionSpec, text: string, where: string): OptionV
       if (Number.isNaN(value)) throw wrongKind(spec, where, JSON.stringify(text));
       return checked(spec, value, where);
     }
+    case "size":
+      return checked(spec, text, where);
     case "switch":
       throw new TypeError(`Cannot use ${where} as it takes no value: ${text}`);
     default:
@@ -69,12 +71,35 @@ export function checked(spec: OptionSpec, value: unknown, where: string): Option
     case "integer":
       if (typeof value !== "number") throw wrongKind(spec, where, JSON.stringify(value));
       return checkedNumber(spec, value, where);
+    case "size":
+      if (typeof value !== "number" && typeof value !== "string") {
+        throw wrongKind(spec, where, JSON.stringify(value));
+      }
+      return sizeInBytes(value, where);
     case "switch":
       if (typeof value !== "boolean") throw wrongKind(spec, where, JSON.stringify(value));
       return value;
     default:
       return spec satisfies never;
   }
+}
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+const DECIMAL_UNITS = ["B", "KB", "MB", "GB", "TB"];
+
+/** Bytes of `8GiB`, `500 MB`, `1024`. */
+function sizeInBytes(value: number | string, where: string): number {
+  const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(`${value}`);
+  const unit = (match?.[2] || "B").toLowerCase();
+  const power = (units: readonly string[]) => units.findIndex((one) => one.toLowerCase() === unit);
+  const [binary, decimal] = [power(UNITS), power(DECIMAL_UNITS)];
+  const bytes = Math.floor(Number(match?.[1]) * (binary >= 0 ? 1024 ** binary : 1000 ** decimal));
+  if (!match || Math.max(binary, decimal) < 0 || !Number.isSafeInteger(bytes) || bytes < 1) {
+    throw new RangeError(
+      `Cannot use ${where} as it must be a size such as 8GiB, 500MB or a number of bytes: ${value}`,
+    );
+  }
+  return bytes;
 }
 
 function checkedNumber(
@@ -101,6 +126,7 @@ const kinds: Readonly<Record<OptionSpec["type"], string>> = {
   list: "a list of words",
   number: "a number",
   integer: "a whole number",
+  size: "a size such as 8GiB",
   switch: "true or false",
 };
 

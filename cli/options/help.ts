@@ -33,6 +33,8 @@ function placeholder(spec: OptionSpec): string {
       return " X";
     case "integer":
       return " N";
+    case "size":
+      return " SIZE";
     case "choice":
       return ` ${spec.value ?? spec.choices.join("|")}`;
     case "switch":

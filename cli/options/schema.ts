@@ -40,6 +40,14 @@ function optionSchema(spec: OptionSpec): Json {
         ...(spec.max === undefined ? {} : { maximum: spec.max }),
         ...common,
       };
+    case "size":
+      return {
+        anyOf: [
+          { type: "integer", minimum: 1 },
+          { type: "string", pattern: "^\\s*\\d+(\\.\\d+)?\\s*([KMGT]i?)?B?\\s*$" },
+        ],
+        ...common,
+      };
     case "choice":
       return { enum: spec.choices, ...common };
     case "list":

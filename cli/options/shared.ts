@@ -75,6 +75,16 @@ export const backend = {
   },
 } as const satisfies OptionTable;
 
+/** How much memory to take. */
+export const memory = {
+  memory: {
+    type: "size",
+    resume: "free",
+    group: "Machine",
+    help: "memory to keep to, such as 8GiB, by smaller batches and checkpointing",
+  },
+} as const satisfies OptionTable;
+
 /** How prompts are wrapped. */
 export const template = {
   template: {

@@ -46,6 +46,13 @@ export interface NumberOption extends OptionBase {
   readonly default?: number;
 }
 
+/** An amount of memory: bytes, or a text such as `8GiB`. */
+export interface SizeOption extends OptionBase {
+  readonly type: "size";
+  /** Whoever reads it knows better. */
+  readonly default?: never;
+}
+
 /** One word of a closed set. */
 export interface ChoiceOption<C extends string = string> extends OptionBase {
   readonly type: "choice";
@@ -70,7 +77,13 @@ export interface SwitchOption extends OptionBase {
 }
 
 /** Any option. */
-export type OptionSpec = TextOption | NumberOption | ChoiceOption | ListOption | SwitchOption;
+export type OptionSpec =
+  | TextOption
+  | NumberOption
+  | SizeOption
+  | ChoiceOption
+  | ListOption
+  | SwitchOption;
 
 /** The options of one command. */
 export type OptionTable = Readonly<Record<string, OptionSpec>>;
@@ -80,7 +93,7 @@ export type OptionValue = string | number | boolean | readonly string[];
 
 /** Type of an option's value, without regard to whether it is always there. */
 export type Given<O extends OptionSpec> = O extends { type: "text" } ? string
-  : O extends { type: "number" | "integer" } ? number
+  : O extends { type: "number" | "integer" | "size" } ? number
   : O extends { type: "choice"; choices: readonly (infer C)[] } ? C
   : O extends { type: "list" } ? readonly string[]
   : boolean;

@@ -8,6 +8,7 @@ import { type ObjectiveName, objectives } from "../../core/objectives/objectives
 import {
   backend,
   common,
+  memory,
   model,
   promptColumn,
   sampling,
@@ -277,6 +278,11 @@ export const trainOptions = {
     group: "Training",
     help: "tokens computed at once; a step accumulates over as many parts as it needs",
   },
+  logitsMemory: {
+    type: "size",
+    group: "Training",
+    help: "most memory for logits at once (default: 32 MiB; 512 MiB where all weights are trained)",
+  },
   keepEncoded: {
     type: "switch",
     default: false,
@@ -325,6 +331,7 @@ export const trainOptions = {
     group: "Training",
     help: "steps between checkpoints of a fit",
   },
+  ...memory,
   promptsPerBatch: {
     type: "integer",
     min: 1,

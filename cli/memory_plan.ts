@@ -1,0 +1,154 @@
+/**
+ * `--memory`: smaller batches and checkpointing, so that a run keeps to so much memory; or a refusal.
+ *
+ * @module
+ */
+
+import { type BatchSettings, keepMemory } from "../models/training/keep_memory.ts";
+import { type MemorySettings, totalBytes, type TrainingMemory } from "../models/training/memory.ts";
+import type { Checkpoint } from "../models/checkpoints/open.ts";
+import type { Prompt } from "../core/policy.ts";
+import { LOGITS_BYTES } from "../models/programs/vocabulary_chunks.ts";
+import { flagName } from "./options/spec.ts";
+import type { PairRecord } from "./pairs.ts";
+import { byteSize } from "./progress.ts";
+import type { SettledTrain } from "./settle_train.ts";
+import { trainLengths } from "./train_lengths.ts";
+import { couldKeepEncoded, trainMemory } from "./train_memory.ts";
+import { samplesToTrain } from "./train_source.ts";
+
+/** The options that memory is kept by. */
+export interface BatchValues {
+  readonly tokensPerBatch: number;
+  readonly logitsMemory?: number | undefined;
+  readonly checkpointing: boolean;
+  readonly promptsPerBatch: number;
+  readonly samples: number;
+  readonly trainable?: "lora" | "all" | undefined;
+}
+
+/** How far below what is seen the estimate may be (docs/cli.md): the budget is divided by as much. */
+const MARGIN = 1.2;
+
+/** Settings of the values; prompts count only where responses are sampled. */
+export function batchSettings(values: BatchValues, samples: boolean): BatchSettings {
+  const { tokensPerBatch, logitsMemory, checkpointing, promptsPerBatch, trainable } = values;
+  return {
+    tokensPerBatch,
+    logitsBytes: logitsMemory ?? LOGITS_BYTES[trainable === "all" ? "trained" : "frozen"],
+    checkpointing,
+    promptsPerBatch: samples ? promptsPerBatch : 0,
+  };
+}
+
+/** Options of {@linkcode keepToMemory}. */
+export interface KeepToMemoryOptions {
+  /** The option, in bytes. */
+  readonly memory: number;
+  readonly estimate: (settings: MemorySettings) => TrainingMemory;
+  /** Whether responses are sampled. */
+  readonly sampling: boolean;
+  /** A run that goes on keeps the settings it began with. */
+  readonly fixed: boolean;
+  /** Whether weights could stay encoded, which would take less. */
+  readonly couldKeepEncoded?: boolean;
+}
+
+/**
+ * Values with which a command keeps to its memory, and a line that says so.
+ *
+ * @throws {RangeError} When even the smallest do not fit, naming what would.
+ */
+export function keepToMemory<V extends BatchValues>(
+  values: V,
+  { memory, estimate, sampling, fixed, couldKeepEncoded = false }: KeepToMemoryOptions,
+): { readonly values: V; readonly line: string } {
+  const asked = batchSettings(values, sampling);
+  const { samples } = values;
+  const budget = memory / MARGIN;
+  const kept = keepMemory(asked, {
+    samples,
+    estimate,
+    budget: fixed ? Infinity : budget,
+  });
+  const needed = totalBytes(kept.memory);
+  const { tokensPerBatch, logitsBytes, checkpointing, promptsPerBatch } = kept.settings;
+  const chosen = {
+    tokensPerBatch,
+    checkpointing,
+    promptsPerBatch: sampling ? promptsPerBatch : values.promptsPerBatch,
+    logitsMemory: logitsBytes === asked.logitsBytes ? values.logitsMemory : logitsBytes,
+  };
+  const changed = (Object.keys(chosen) as (keyof typeof chosen)[])
+    .filter((key) => chosen[key] !== values[key])
+    .map((key) => {
+      const value = key === "logitsMemory" ? byteSize(logitsBytes).replace(" ", "") : chosen[key];
+      return value === true ? flagName(key) : `${flagName(key)} ${value}`;
+    });
+  if (needed > budget) {
+    const least = Math.ceil(needed * MARGIN / 2 ** 20);
+    const what = fixed
+      ? "the run, as it was begun,"
+      : `the smallest batches (${changed.join(" ")})`;
+    const largest = Object.entries({ ...kept.memory }).sort((a, b) => b[1] - a[1]).slice(0, 3)
+      .map(([name, bytes]) => `${name} ${byteSize(bytes)}`).join(", ");
+    throw new RangeError(
+      `Cannot keep to --memory ${byteSize(memory)} as ${what} must fit: about ${
+        byteSize(needed)
+      } (${largest}); give --memory ${least}MiB${
+        couldKeepEncoded ? ", or --keep-encoded, which takes less for the weights" : ""
+      }`,
+    );
+  }
+  const about = `about ${byteSize(needed)} at the peak, within --memory ${byteSize(memory)}`;
+  return {
+    values: { ...values, ...chosen },
+    line: changed.length === 0 ? `Memory: ${about}` : `Memory: ${about}, with ${changed.join(" ")}`,
+  };
+}
+
+/** What a command trains on, and where it starts. */
+export interface MemoryFacts {
+  readonly prompts: readonly Prompt[];
+  readonly heldOut: readonly Prompt[];
+  readonly records: readonly PairRecord[];
+  /** Bytes that the judge took. */
+  readonly judgeBytes: number;
+  readonly fixed: boolean;
+  readonly tell: (line: string) => void;
+}
+
+/**
+ * A training command's options with which it keeps to `--memory`, told in a line.
+ *
+ * @throws {RangeError} When none do, or the memory of the backend is not known.
+ */
+export async function settleMemory(
+  settled: SettledTrain,
+  checkpoint: Checkpoint,
+  { prompts, heldOut, records, judgeBytes, fixed, tell }: MemoryFacts,
+): Promise<SettledTrain> {
+  const { values, loss } = settled;
+  const { memory } = values;
+  if (memory === undefined) return settled;
+  if (values.backend !== "onnx") {
+    throw new RangeError(
+      `Cannot keep to --memory as the memory of --backend must be known, as that of onnx is: ${values.backend}`,
+    );
+  }
+  const lengths = await trainLengths(checkpoint, values, {
+    prompts: [...prompts, ...heldOut],
+    records,
+  });
+  const estimate = trainMemory(checkpoint, values, {
+    ...{ lengths, loss, precision: values.precision, otherBytes: judgeBytes },
+    keepsFit: prompts.length * values.epochs > values.batch * values.checkpointEvery,
+  });
+  const kept = keepToMemory(values, {
+    ...{ memory, estimate, fixed },
+    sampling: samplesToTrain(settled) || heldOut.length > 0,
+    couldKeepEncoded: couldKeepEncoded(checkpoint, values),
+  });
+  tell(kept.line);
+  return { ...settled, values: kept.values };
+}

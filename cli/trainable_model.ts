@@ -1,0 +1,62 @@
+/**
+ * The model that `sppo train` trains.
+ *
+ * @module
+ */
+
+import { type DecoderConfig, loraTensors } from "../models/architectures/mod.ts";
+import type { Precision } from "../models/generation/precision.ts";
+import type { LanguageModel } from "../models/language_model.ts";
+import type { LanguageModelOptions } from "../models/language_model_options.ts";
+import { loadBackend, type LoadContext, loadModel } from "./load_model.ts";
+import { type LoadedCheckpoint, tokenizerFiles } from "./load_tokenizer.ts";
+import { settlePrecision } from "./sampling_precision.ts";
+import type { TrainValues } from "./settle_train.ts";
+
+/** Files that belong beside trained weights. */
+export type TextFiles = Readonly<Record<string, Uint8Array>>;
+
+/** Threads of one computation. */
+export function threadsOf(values: Pick<TrainValues, "threads">): number {
+  return values.threads ?? navigator.hardwareConcurrency;
+}
+
+/** Loads the model; what is trained fits the options. */
+export async function trainableModel(
+  values: TrainValues,
+  loaded: LoadedCheckpoint,
+  recorded: Precision | undefined,
+  context: LoadContext,
+): Promise<{ model: LanguageModel; beside: TextFiles }> {
+  const { checkpoint } = loaded;
+  const trainable = trainableOf(values, checkpoint.config);
+  const beside = values.trainable === "all"
+    ? await tokenizerFiles(loaded, "train all weights")
+    : {};
+  const backend = await loadBackend({ ...values, threads: threadsOf(values) }, context.resources);
+  // A run that goes on samples as it began, whatever the machine would measure now.
+  const precision = values.precision === "auto" && recorded ? recorded : values.precision;
+  const responses = values.promptsPerBatch * values.samples;
+  const settled = { precision, checkpoint, backend, trainable, responses };
+  const model = await loadModel(checkpoint, backend, {
+    precision: await settlePrecision(settled, context),
+    trainable,
+    tokensPerBatch: values.tokensPerBatch,
+    ...(values.logitsMemory === undefined ? {} : { logitsBytes: values.logitsMemory }),
+    checkpointing: values.checkpointing,
+    keepEncoded: values.keepEncoded,
+    ...(values.template === undefined ? {} : { template: values.template }),
+  }, context);
+  return { model, beside };
+}
+
+function trainableOf(
+  values: TrainValues,
+  config: DecoderConfig,
+): NonNullable<LanguageModelOptions["trainable"]> {
+  if (values.trainable === "all") return { kind: "all" };
+  const { loraRank: rank, loraAlpha: alpha = 2 * rank, loraTargets: targets, rslora } = values;
+  const lora = { rank, alpha, targets, ...(rslora ? { rsLora: true } : {}) };
+  loraTensors(config, lora); // refuses unknown targets before anything large is read
+  return { kind: "lora", lora };
+}

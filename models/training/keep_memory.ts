@@ -1,0 +1,104 @@
+/**
+ * Settings by which training keeps to a budget of memory.
+ *
+ * @module
+ */
+
+import { DEFAULT_SLOTS } from "../language_model_options.ts";
+import { type MemorySettings, totalBytes, type TrainingMemory } from "./memory.ts";
+
+/** What may be made smaller. */
+export interface BatchSettings extends Omit<MemorySettings, "rows"> {
+  /** Prompts answered together; 0 where nothing is sampled. */
+  readonly promptsPerBatch: number;
+}
+
+/** Settings and what they take. */
+export interface KeptMemory {
+  readonly settings: BatchSettings;
+  readonly memory: TrainingMemory;
+  /** Whether that is within the budget. */
+  readonly fits: boolean;
+}
+
+/** Options of {@linkcode keepMemory}. */
+export interface KeepMemoryOptions {
+  /** In bytes. */
+  readonly budget: number;
+  /** K. */
+  readonly samples: number;
+  readonly estimate: (settings: MemorySettings) => TrainingMemory;
+}
+
+/** Fewest tokens of a batch that are tried. */
+const FEWEST_TOKENS = 64;
+/** Below this many tokens products are too small for the processor, and each halving costs more. */
+const FEW_TOKENS = 256;
+
+/** Smaller parts of the vocabulary give back less than their programs take. */
+const LEAST_LOGITS = 2 ** 25;
+
+/** Values that are tried of each setting, with about what each costs in time. */
+interface Tried<T> {
+  readonly value: T;
+  readonly cost: number;
+}
+
+function halvings(asked: number, least: number, cost: (value: number) => number): Tried<number>[] {
+  const tried = [{ value: asked, cost: 0 }];
+  for (let value = asked; value > least;) {
+    value = Math.max(least, Math.ceil(value / 2));
+    tried.push({ value, cost: tried.at(-1)!.cost + cost(value) });
+  }
+  return tried;
+}
+
+/**
+ * The settings nearest to those asked for that fit a budget; where none does, the smallest.
+ *
+ * Tried are less memory for logits, halvings of the batches' tokens and prompts, and checkpointing, in the
+ * order of what they cost in time: more parts of the vocabulary cost next to nothing, checkpointing a third.
+ */
+export function keepMemory(
+  asked: BatchSettings,
+  { budget, samples, estimate }: KeepMemoryOptions,
+): KeptMemory {
+  const logits = [1, 4, 16]
+    .map((by, cost) => ({ value: Math.ceil(asked.logitsBytes / by), cost }))
+    .filter(({ value, cost }) => cost === 0 || value >= LEAST_LOGITS);
+  const least = Math.min(asked.tokensPerBatch, FEWEST_TOKENS);
+  const tokens = halvings(asked.tokensPerBatch, least, (value) => value < FEW_TOKENS ? 8 : 2);
+  const prompts = halvings(asked.promptsPerBatch, Math.min(asked.promptsPerBatch, 1), () => 3);
+  const checkpointing = asked.checkpointing
+    ? [{ value: true, cost: 0 }]
+    : [{ value: false, cost: 0 }, { value: true, cost: 10 }];
+  const all = logits.flatMap((l) =>
+    tokens.flatMap((t) =>
+      prompts.flatMap((p) =>
+        checkpointing.map((c) => ({
+          cost: l.cost + t.cost + p.cost + c.cost,
+          settings: {
+            logitsBytes: l.value,
+            tokensPerBatch: t.value,
+            promptsPerBatch: p.value,
+            checkpointing: c.value,
+          },
+        }))
+      )
+    )
+  );
+  const measure = (settings: BatchSettings): KeptMemory => {
+    const rows = Math.min(DEFAULT_SLOTS, settings.promptsPerBatch * samples);
+    const memory = estimate({ ...settings, rows });
+    return { settings, memory, fits: totalBytes(memory) <= budget };
+  };
+  // Where the smallest does not fit nothing does.
+  const smallest = measure(all.at(-1)!.settings);
+  if (!smallest.fits) return smallest;
+  all.sort((a, b) => a.cost - b.cost);
+  for (const { settings } of all) {
+    const kept = measure(settings);
+    if (kept.fits) return kept;
+  }
+  return smallest;
+}

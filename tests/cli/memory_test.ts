@@ -1,0 +1,117 @@
+// --memory, and what sppo info says of memory and time.
+
+import { strict as assert } from "node:assert";
+import { keepToMemory } from "../../cli/memory_plan.ts";
+import { describeTime, timeOn } from "../../cli/train_time.ts";
+import type { MemorySettings, TrainingMemory } from "../../models/training/memory.ts";
+import { inTempFolder, sppo } from "./_run.ts";
+import { tinyConfig, writeTinyModel } from "./_tiny_model.ts";
+
+const MIB = 2 ** 20;
+
+/** A MiB for each token of a batch, half of it with checkpointing, and 100 for the rest. */
+const estimate = ({ tokensPerBatch, checkpointing }: MemorySettings): TrainingMemory => ({
+  ...{ program: 100 * MIB, weights: 0, packed: 0, caches: 0, trained: 0, gradients: 0, moments: 0 },
+  activations: tokensPerBatch * MIB / (checkpointing ? 2 : 1),
+  kept: 0,
+});
+const values = {
+  tokensPerBatch: 1024,
+  logitsMemory: 512 * MIB,
+  checkpointing: false,
+  promptsPerBatch: 32,
+  samples: 2,
+  other: "kept",
+};
+const options = { estimate, sampling: true, fixed: false };
+
+Deno.test("keepToMemory() changes what it must and says so when the memory is short", () => {
+  const plenty = keepToMemory(values, { ...options, memory: 2048 * MIB });
+  assert.deepEqual(plenty.values, values);
+  assert.equal(plenty.line, "Memory: about 1.10 GiB at the peak, within --memory 2.00 GiB");
+
+  const short = keepToMemory(values, { ...options, memory: 750 * MIB });
+  assert.deepEqual(short.values, { ...values, tokensPerBatch: 512 });
+  assert.equal(
+    short.line,
+    "Memory: about 612 MiB at the peak, within --memory 750 MiB, with --tokens-per-batch 512",
+  );
+  const none = keepToMemory(values, { ...options, sampling: false, memory: 750 * MIB });
+  assert.equal(none.values.promptsPerBatch, 32);
+});
+
+Deno.test("keepToMemory() refuses and names what would fit when the smallest does not", () => {
+  assert.throws(() => keepToMemory(values, { ...options, memory: 120 * MIB }), {
+    name: "RangeError",
+    message:
+      /^Cannot keep to --memory 120 MiB as the smallest batches \(--tokens-per-batch 64 --checkpointing --prompts-per-batch 1 --logits-memory 32.0MiB\) must fit: about 132 MiB \(program 100 MiB, activations 32.0 MiB, .*\); give --memory 159MiB$/,
+  });
+  assert.throws(
+    () => keepToMemory(values, { ...options, fixed: true, memory: 750 * MIB }),
+    /as the run, as it was begun, must fit: about 1.10 GiB/,
+  );
+  const could = { ...options, memory: 120 * MIB, couldKeepEncoded: true };
+  assert.throws(() => keepToMemory(values, could), /, or --keep-encoded, which takes less/);
+});
+
+Deno.test("sppo train --memory keeps to it, records how, and goes on so, or refuses", async () => {
+  await inTempFolder(async (cwd) => {
+    await writeTinyModel(`${cwd}/tiny`);
+    await Deno.writeTextFile(`${cwd}/p.txt`, "Why?\nHow so?\nWho?\n");
+    const train = [
+      ...["train", "--model", "tiny", "--prompts", "p.txt", "--judge", "characters:6-9"],
+      ...["--iterations", "1", "--samples", "2", "--max-tokens", "6", "--threads", "1"],
+      ...["--out", "run"],
+    ];
+    const refused = await sppo([...train, "--memory", "64MiB"], { cwd });
+    assert.equal(refused.code, 2);
+    assert.match(
+      refused.stderr,
+      /^sppo train: Cannot keep to --memory 64.0 MiB as .*; give --memory \d+MiB\n$/,
+    );
+
+    const large = ["--tokens-per-batch", "500000"];
+    const kept = await sppo([...train, ...large, "--memory", "0.5 GiB"], { cwd });
+    assert.equal(kept.code, 0, kept.stderr);
+    const [, tokens] = /within --memory 512 MiB, with .*--tokens-per-batch (\d+)/.exec(
+      kept.stderr,
+    )!;
+    const config = JSON.parse(await Deno.readTextFile(`${cwd}/run/config.json`));
+    assert.equal(config.tokens_per_batch, Number(tokens));
+    assert.equal(config.memory, 512 * MIB);
+    const again = await sppo(["train", "--out", "run"], { cwd });
+    assert.equal(again.code, 0, again.stderr);
+
+    const wrong = await sppo([...train, "--memory", "much"], { cwd });
+    assert.match(
+      wrong.stderr,
+      /Cannot use --memory as it must be a size such as 8GiB, .*: much\n$/,
+    );
+    const web = await sppo(
+      [...train, "--out", "web", "--memory", "1GB", "--backend", "reference"],
+      { cwd },
+    );
+    assert.match(web.stderr, /as the memory of --backend must be known/);
+  });
+});
+
+Deno.test("timeOn() counts operations over the machine's speed", () => {
+  const plan = {
+    ...{ promptTokens: 10, maxTokens: 20, promptCount: 100, samples: 4, iterations: 2, epochs: 1 },
+    ...{ promptsPerIteration: "split", trainable: "lora", checkpointing: false, rows: 64 } as const,
+  };
+  const speed = { flops: 1e9, bytes: 1e9 };
+  const once = timeOn(tinyConfig, plan, speed);
+  const fast = timeOn(tinyConfig, plan, { flops: 2e9, bytes: 2e9 });
+  assert.ok(Math.abs(once.training / fast.training - 2) < 1e-9);
+  assert.ok(Math.abs(once.sampling / fast.sampling - 2) < 1e-9);
+  const repeated = timeOn(tinyConfig, { ...plan, promptsPerIteration: "repeat" }, speed);
+  assert.ok(Math.abs(repeated.training / once.training - 2) < 1e-9);
+  // Scored and trained on (3 passes forward's worth), against all weights' and another forward pass.
+  const all = timeOn(tinyConfig, { ...plan, trainable: "all", checkpointing: true }, speed);
+  assert.ok(Math.abs(all.training / once.training - 5 / 3) < 1e-9);
+  assert.match(
+    describeTime(once).join("\n"),
+    /^this machine,1 GFLOP\/s, 1.0 GB\/s\ntraining lasts,about /,
+  );
+});
