@@ -11,7 +11,7 @@
  *     deno run --allow-read --allow-write --allow-ffi --allow-run --allow-sys=cpus,loadavg \
  *       bench/peers/train_step.ts --model FILE.gguf [--fit lora|all] [--python PYTHON] [--rounds 5] \
  *       [--warmups 2] [--threads 2] [--json FILE] [--markdown docs/performance.md] \
- *       [--packing decode|always]
+ *       [--packing decode|always] [--spinning]
  *
  * @module
  */
@@ -104,9 +104,10 @@ async function runPhase(
 }
 
 await runComparison(async () => {
-  const options = peerOptions({ values: ["packing", "fit"] });
+  const options = peerOptions({ values: ["packing", "fit"], flags: ["spinning"] });
   const { python, model, threads, rounds, warmups } = options;
   const packing: Packing = oneOf("packing", ["decode", "always"], options.own.packing ?? "decode");
+  const spinning = options.flags.has("spinning");
   const kind = oneOf("fit", ["lora", "all"], options.own.fit ?? "lora");
   const machine = thisMachine();
   await using resources = new AsyncDisposableStack();
@@ -140,7 +141,8 @@ await runComparison(async () => {
     await using peer = await startPeer(python, "torch_step.py", given);
     if (!fit) {
       say("loading ours");
-      const from = { model, adapter, ids, threads, packing, learningRate: LEARNING_RATE };
+      const settings = { threads, packing, spinning, learningRate: LEARNING_RATE };
+      const from = { model, adapter, ids, ...settings };
       fit = await loadOurSteps(from, resources);
     }
     versions = { ...versions, ...peer.versions };
@@ -166,6 +168,7 @@ await runComparison(async () => {
       ...trained,
       threads,
       packing,
+      "waiting threads": spinning ? "spin" : "sleep",
       rounds,
       "warm-ups": warmups,
     },

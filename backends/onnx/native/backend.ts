@@ -25,8 +25,8 @@ export interface CreateOnnxBackendOptions {
   /** Threads of one run. Default: the number of logical processors. */
   readonly threads?: number;
   /**
-   * Whether idle threads of a run wait actively for the next operator. Default: false, as it takes
-   * time from everything else.
+   * Whether idle threads of a run wait actively for its next operator. Default: false, as it takes time
+   * from everything else.
    */
   readonly spinning?: boolean;
   /**

@@ -19,7 +19,7 @@ import { matchStored } from "../../../graph/stored_shapes.ts";
 import type { Pointer } from "./api.ts";
 import type { EmittedModel, ParameterPort } from "../emit.ts";
 import { type RowWindow, windowKey } from "../row_windows.ts";
-import { allocate, floats } from "./memory.ts";
+import { allocate, type Block, floats } from "./memory.ts";
 import type { Environment } from "./session.ts";
 import { checkPasts, type PastInput, pastInputs } from "../past.ts";
 import { type BindingHandles, HostSlot, Slot } from "./slots.ts";
@@ -38,6 +38,8 @@ export interface BoundRunParts {
   /** Tensors of the model's parameters and updates, in their order. */
   readonly parameters: readonly StoredTensor[];
   readonly updates: readonly StoredTensor[];
+  /** Memory of the session's constants; kept here, as the executable itself may be forgotten. */
+  readonly blocks: readonly Block[];
 }
 
 /** A tensor that an update goes to. */

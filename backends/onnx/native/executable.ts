@@ -82,7 +82,7 @@ export class OnnxExecutable implements Executable {
   }
 
   bind(stores: Readonly<Record<string, Store>> = {}): BoundExecutable {
-    const { environment, turns, program, model, windows } = this.#parts;
+    const { environment, turns, program, model, windows, blocks } = this.#parts;
     if (!this.#session) {
       throw new TypeError(`Cannot bind ${program.name} as it must not be disposed: it is`);
     }
@@ -100,7 +100,8 @@ export class OnnxExecutable implements Executable {
     const session = this.#session;
     const handles = new BindingHandles(environment.api, session, `bind ${program.name}`);
     this.#bindings.add(handles);
-    const parts = { environment, turns, program, model, windows, session, parameters, updates };
+    const read = { parameters, updates, blocks };
+    const parts = { environment, turns, program, model, windows, session, ...read };
     const bound = new BoundRun(parts, handles);
     this.#forgotten.register(bound, handles);
     return bound;

@@ -138,6 +138,7 @@ export async function createSession(
       "optimization.disable_specified_optimizers": SLOW_FUSIONS,
       "session.set_denormal_as_zero": api.flushes ? "1" : "0",
       "session.intra_op.allow_spinning": options.spinning ? "1" : "0",
+      "session.force_spinning_stop": "1", // at the end of each run
       "session.use_env_allocators": "1",
     };
     for (const [key, value] of Object.entries(config)) {
