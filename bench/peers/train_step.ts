@@ -32,7 +32,8 @@ import { comparison, measurement, thisMachine, writeReport } from "./_report.ts"
 import { storedPairs } from "./_stored_text.ts";
 
 const SHAPE = { pairs: 2, promptTokens: 64, responseTokens: 192 };
-const LEARNING_RATE = 1e-5;
+/** All weights move further by as much. */
+const LEARNING_RATES = { lora: 1e-5, all: 1e-7 } as const;
 /** Relative: two float32 sums of the same terms, and what one update makes of their difference. */
 const LOSS_TOLERANCE = 1e-3;
 /** Steps whose losses are compared; they are warm-ups. */
@@ -109,6 +110,7 @@ await runComparison(async () => {
   const packing: Packing = oneOf("packing", ["decode", "always"], options.own.packing ?? "decode");
   const spinning = options.flags.has("spinning");
   const kind = oneOf("fit", ["lora", "all"], options.own.fit ?? "lora");
+  const learningRate = LEARNING_RATES[kind];
   const machine = thisMachine();
   await using resources = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "sppo-train-step-" });
@@ -119,7 +121,7 @@ await runComparison(async () => {
   const adapter = kind === "lora" ? stored : undefined;
   await Deno.writeTextFile(texts, JSON.stringify(await storedPairs(SHAPE)));
   const common = [
-    ...["--model", model, "--threads", `${threads}`, "--lr", `${LEARNING_RATE}`, "--fit", kind],
+    ...["--model", model, "--threads", `${threads}`, "--lr", `${learningRate}`, "--fit", kind],
   ];
 
   // One peer at a time is alive. The first one writes its log-probabilities and the adapter.
@@ -141,7 +143,7 @@ await runComparison(async () => {
     await using peer = await startPeer(python, "torch_step.py", given);
     if (!fit) {
       say("loading ours");
-      const settings = { threads, packing, spinning, learningRate: LEARNING_RATE };
+      const settings = { threads, packing, spinning, learningRate };
       const from = { model, adapter, ids, ...settings };
       fit = await loadOurSteps(from, resources);
     }
