@@ -20,6 +20,8 @@ import { debertaTrunk } from "./trunk.ts";
 
 /** Longest tokenizer.json that is read, in bytes. */
 const MAX_JSON_BYTES = 64 << 20;
+/** Tokens of one run: of 512-token pairs, one at a time takes a tenth less than four (docs/performance.md). */
+const TOKENS_PER_BATCH = 512;
 /** What both checkpoints put before the encoder's names. */
 const PREFIX = "pretrained_model.";
 
@@ -38,7 +40,8 @@ export class PairRanker {
 
   /**
    * Reads a checkpoint: the files of llm-blender/PairRM (whose `config.json` describes a ranker, not
-   * a DeBERTa, so that sizes are those of the tensors) or of PairRM-hf, with `tokenizer.json`.
+   * a DeBERTa, so that sizes are those of the tensors) or of PairRM-hf, with `tokenizer.json`. A run
+   * reads 512 tokens where `tokensPerBatch` is not given.
    *
    * @throws {Error} If a file or tensor is absent.
    * @throws {RangeError} If the model is not a PairRM, or has a feature that is not supported.
@@ -76,7 +79,7 @@ export class PairRanker {
       pairHead(config.hiddenSize, tasks),
       tensors,
       backend,
-      options,
+      { tokensPerBatch: TOKENS_PER_BATCH, ...options },
     );
     return new PairRanker(layout, reader);
   }
