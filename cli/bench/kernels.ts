@@ -187,7 +187,7 @@ export function optimizerCase(size: number): BenchCase {
   const tensors = [{ name: "w", shape: [size, size] }];
   const optimizer = OPTIMIZERS.adamw;
   return {
-    name: `AdamW of ${(size * size / 2 ** 20).toFixed(0)} Mi weights`,
+    name: `AdamW of ${size * size / 2 ** 10} Ki weights`,
     flops: 0,
     bytes: 28 * size * size,
     open: (backend) =>

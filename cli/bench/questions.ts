@@ -36,7 +36,7 @@ export const questions = {
   optimizer: {
     asks: "What does an optimizer's step cost?",
     on: "backends",
-    cases: [optimizerCase(1024)],
+    cases: [optimizerCase(512)],
   },
   decoding: {
     asks: "What do a prefill and a step of decoding cost, as rows are added?",
