@@ -21,6 +21,12 @@ const LIMITS = [
 const FEATURES = ["shader-f16", "subgroups"] as const;
 
 /**
+ * Keeps an adapter as long as its device: Deno 2.9 ends the process when a device is asked about an
+ * adapter that was collected ("Adapter is no longer alive").
+ */
+const adapters = new WeakMap<GPUDevice, GPUAdapter>();
+
+/**
  * An adapter.
  *
  * @param backend Whose it will be, for the message.
@@ -53,5 +59,7 @@ export async function openGpu(backend: string): Promise<GPUDevice> {
   const adapter = await requireAdapter(backend);
   const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
   const requiredFeatures = FEATURES.filter((name) => adapter.features.has(name));
-  return await adapter.requestDevice({ requiredLimits, requiredFeatures });
+  const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
+  adapters.set(device, adapter);
+  return device;
 }
