@@ -12,8 +12,8 @@ import { findChromium, NO_CHROMIUM, removeFolder } from "./chromium.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const BACKENDS = ["tfjs-wasm", "onnx-wasm", "onnx-webgpu", "tfjs-webgpu"];
-/** The page has so long to say something; a shader or a model takes less. */
-const SILENCE_MS = 240_000;
+/** The page has so long to say something; a model takes less, also where a busy CPU compiles its shaders. */
+const SILENCE_MS = 600_000;
 
 type Finding = CaseResult & { readonly backend: string };
 
@@ -140,6 +140,7 @@ async function run(
       }
       return new Response("ok");
     }
+    if (pathname === "/alive") return new Response("ok");
     if (pathname === "/finished") {
       finished.resolve();
       return new Response("ok");

@@ -79,10 +79,10 @@ export function near(
 
 /**
  * Of gradients of whole models against PyTorch's: sums over all tokens and layers. WebGPU may be off by
- * some units in the last place of each exp and log.
+ * some units in the last place of each exp, and of log by 2⁻²¹ near 1: 8e-4 was seen on SwiftShader.
  */
 export function gradientTolerance({ device }: Backend): number {
-  return device.includes("webgpu") ? 5e-4 : 2e-4;
+  return device.includes("webgpu") ? 1e-3 : 2e-4;
 }
 
 /** Elements of a tensor. */
