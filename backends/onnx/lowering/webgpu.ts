@@ -26,6 +26,19 @@ type Different =
   | "matmul"
   | "linear";
 
+/** Names of operands, those that are bool cast to int32. */
+function widenedNames(
+  graph: GraphEmitter,
+  values: readonly Value[],
+  names: readonly string[],
+): string[] {
+  return names.map((name, index) =>
+    values[index]!.dtype === "bool"
+      ? graph.node("Cast", [name], { attributes: { to: ElementType.int32 } })
+      : name
+  );
+}
+
 /** A lowering that moves a bool as int32. */
 function asInt32<P extends Primitive>(rule: Lowering<P>): Lowering<P> {
   return (graph, equation, { operands, results }) => {
@@ -33,15 +46,7 @@ function asInt32<P extends Primitive>(rule: Lowering<P>): Lowering<P> {
       rule(graph, equation, { operands, results });
       return;
     }
-    const wide = operands.map((name, index) =>
-      equation.operands[index]!.dtype === "bool"
-        ? graph.node("Cast", [name], { attributes: { to: ElementType.int32 } })
-        : name
-    );
-    if (equation.results[0]!.dtype !== "bool") {
-      rule(graph, widened(equation), { operands: wide, results });
-      return;
-    }
+    const wide = widenedNames(graph, equation.operands, operands);
     const moved = graph.name("moved");
     rule(graph, widened(equation), { operands: wide, results: [moved] });
     graph.node("Cast", [moved], { results, attributes: { to: ElementType.bool } });
@@ -122,7 +127,10 @@ export const webgpu: Lowerings<Different> & {
     const negative = graph.node("Sub", [graph.literal("int32", [], [0]), x!]);
     graph.node("Max", [x!, negative], { results });
   },
-  equal: asInt32(elementwise.equal),
+  equal(graph, equation, { operands, results }) {
+    const wide = widenedNames(graph, equation.operands, operands);
+    elementwise.equal(graph, equation, { operands: wide, results });
+  },
   logicalOr(graph, _, { operands, results }) {
     const neither = graph.node("And", operands.map((name) => graph.node("Not", [name])));
     graph.node("Not", [neither], { results });
