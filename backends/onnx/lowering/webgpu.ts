@@ -1,7 +1,7 @@
 /**
  * Primitives that onnxruntime's WebGPU provider has no kernel for in the form that the CPU has, found one
  * operator and element type at a time with `session.disable_cpu_ep_fallback` (onnxruntime-web 1.30):
- * products with a transposed operand, most of what moves a bool, slices and signs of an int32.
+ * products with a transposed operand, most of what moves a bool, slices of an int32.
  */
 
 import { elementCount, type Shape } from "../../../graph/dim.ts";
@@ -13,9 +13,6 @@ import type { Lowering, Lowerings, Names } from "./lowering.ts";
 import { shaping } from "./shaping.ts";
 
 type Different =
-  | "neg"
-  | "abs"
-  | "equal"
   | "logicalOr"
   | "stopGradient"
   | "reshape"
@@ -26,19 +23,6 @@ type Different =
   | "matmul"
   | "linear";
 
-/** Names of operands, those that are bool cast to int32. */
-function widenedNames(
-  graph: GraphEmitter,
-  values: readonly Value[],
-  names: readonly string[],
-): string[] {
-  return names.map((name, index) =>
-    values[index]!.dtype === "bool"
-      ? graph.node("Cast", [name], { attributes: { to: ElementType.int32 } })
-      : name
-  );
-}
-
 /** A lowering that moves a bool as int32. */
 function asInt32<P extends Primitive>(rule: Lowering<P>): Lowering<P> {
   return (graph, equation, { operands, results }) => {
@@ -46,7 +30,11 @@ function asInt32<P extends Primitive>(rule: Lowering<P>): Lowering<P> {
       rule(graph, equation, { operands, results });
       return;
     }
-    const wide = widenedNames(graph, equation.operands, operands);
+    const wide = operands.map((name, index) =>
+      equation.operands[index]!.dtype === "bool"
+        ? graph.node("Cast", [name], { attributes: { to: ElementType.int32 } })
+        : name
+    );
     const moved = graph.name("moved");
     rule(graph, widened(equation), { operands: wide, results: [moved] });
     graph.node("Cast", [moved], { results, attributes: { to: ElementType.bool } });
@@ -113,24 +101,6 @@ export const webgpu: Lowerings<Different> & {
   readonly attention: "decompose";
   readonly cachedAttention: "decompose";
 } = {
-  neg(graph, equation, names) {
-    const { results } = names;
-    if (equation.operands[0]!.dtype === "float32") elementwise.neg(graph, equation, names);
-    else graph.node("Sub", [graph.literal("int32", [], [0]), names.operands[0]!], { results });
-  },
-  abs(graph, equation, names) {
-    const { operands: [x], results } = names;
-    if (equation.operands[0]!.dtype === "float32") {
-      elementwise.abs(graph, equation, names);
-      return;
-    }
-    const negative = graph.node("Sub", [graph.literal("int32", [], [0]), x!]);
-    graph.node("Max", [x!, negative], { results });
-  },
-  equal(graph, equation, { operands, results }) {
-    const wide = widenedNames(graph, equation.operands, operands);
-    elementwise.equal(graph, equation, { operands: wide, results });
-  },
   logicalOr(graph, _, { operands, results }) {
     const neither = graph.node("And", operands.map((name) => graph.node("Not", [name])));
     graph.node("Not", [neither], { results });
