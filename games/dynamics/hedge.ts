@@ -5,7 +5,12 @@
  */
 
 import type { PreferenceMatrix } from "../../core/exploitability.ts";
-import { hasKernels, kernelPayoff, type PayoffPrecision } from "../kernel/antisymmetric.ts";
+import {
+  hasKernels,
+  KERNEL_SIZE,
+  kernelPayoff,
+  type PayoffPrecision,
+} from "../kernel/antisymmetric.ts";
 import { type Eta, etaOf, type Payoff, payoffOf, softmax, startLogWeights } from "./iterates.ts";
 
 /** Options of the algorithms of this file. */
@@ -20,9 +25,6 @@ export interface HedgeOptions {
    */
   readonly precision?: PayoffPrecision;
 }
-
-/** Answers from which a kernel is worth its start. */
-const KERNEL_SIZE = 64;
 
 /** The kernel's product, or in small games, and in engines without relaxed SIMD, a loop in float64. */
 function payoffIn(game: PreferenceMatrix, precision: PayoffPrecision = "float64"): Payoff {

@@ -5,6 +5,8 @@
  */
 
 import type { PreferenceMatrix } from "../../core/exploitability.ts";
+import { hasKernels, KERNEL_SIZE } from "../kernel/antisymmetric.ts";
+import { kernelSoftmax } from "../kernel/softmax.ts";
 
 /**
  * Mixtures π_0, π_1, … without end, one per round. Each is valid until the next is asked for: the same
@@ -40,15 +42,24 @@ export function startLogWeights(size: number, start?: ArrayLike<number>): Float6
   return Float64Array.from(start, Math.log);
 }
 
-/** p_i ∝ exp(scale · logWeights_i), into `mixture`. */
-export function softmax(logWeights: Float64Array, mixture: Float64Array, scale = 1): void {
+/**
+ * p_i ∝ exp(logWeights_i), into `mixture`: from 64 answers on by a kernel, where the engine has relaxed
+ * SIMD.
+ */
+export function softmax(logWeights: Float64Array, mixture: Float64Array): void {
+  if (logWeights.length >= KERNEL_SIZE && hasKernels()) kernelSoftmax(logWeights, mixture);
+  else plainSoftmax(logWeights, mixture);
+}
+
+/** What {@linkcode softmax} computes, in JavaScript. */
+export function plainSoftmax(logWeights: Float64Array, mixture: Float64Array): void {
   let largest = -Infinity;
   for (let i = 0; i < logWeights.length; i++) {
     if (logWeights[i]! > largest) largest = logWeights[i]!;
   }
   let sum = 0;
   for (let i = 0; i < logWeights.length; i++) {
-    sum += mixture[i] = Math.exp(scale * (logWeights[i]! - largest));
+    sum += mixture[i] = Math.exp(logWeights[i]! - largest);
   }
   for (let i = 0; i < mixture.length; i++) mixture[i]! /= sum;
 }

@@ -7,6 +7,9 @@
 import type { PreferenceMatrix } from "../../core/exploitability.ts";
 import type { Payoff } from "../dynamics/iterates.ts";
 
+/** Answers from which a kernel is worth its start. */
+export const KERNEL_SIZE = 64;
+
 /** In which numbers win rates are computed. */
 export type PayoffPrecision = "float32" | "float64";
 
@@ -52,11 +55,14 @@ const NUMBERS = {
 
 /** Whether the engine has what the kernels need: relaxed SIMD. */
 export function hasKernels(): boolean {
-  return WebAssembly.validate(bytesOf("float32"));
+  return relaxed ??= WebAssembly.validate(kernelBytes(KERNELS.float32));
 }
 
-function bytesOf(precision: PayoffPrecision): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(KERNELS[precision]), (letter) => letter.charCodeAt(0));
+let relaxed: boolean | undefined;
+
+/** A kernel's bytes. */
+export function kernelBytes(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }
 
 /**
@@ -79,7 +85,7 @@ export function kernelPayoff(
     );
   }
   const { memory, multiply } = new WebAssembly.Instance(
-    new WebAssembly.Module(bytesOf(precision)),
+    new WebAssembly.Module(kernelBytes(KERNELS[precision])),
   ).exports as unknown as Kernel;
   const { array, lanes } = NUMBERS[precision];
   const bytes = array.BYTES_PER_ELEMENT;
