@@ -16,30 +16,48 @@ export type PayoffPrecision = "float32" | "float64";
 /** What wabt makes of antisymmetric.wat and antisymmetric_float64.wat; a test assembles them again. */
 export const KERNELS: Readonly<Record<PayoffPrecision, string>> = {
   float32:
-    "AGFzbQEAAAABCAFgBH9/f38AAwIBAAUDAQABBxUCBm1lbW9yeQIACG11bHRpcGx5AAAKngQBmwQCBH8MeyACIABB" +
-    "AnRqIQcgAiEEA0AgBP0JAgAhCCAE/QkCBCEJIAT9CQIIIQogBP0JAgwhCyAE/QAEACEQIAH9AAQAIBD95gEhDCAB" +
-    "/QAEECAQ/eYBIQ0gAf0ABCAgEP3mASEOIAH9AAQwIBD95gEhDyABQcAAaiEBIARBEGohBSADIAUgAmtqIQYCQCAF" +
-    "IAdPDQADQCAF/QAEACEQIAb9AAQAIRH9DAAAAAAAAAAAAAAAAAAAAAAhEiAB/QAEACETIBMgECAM/YUCIQwgEyAI" +
-    "IBH9hgIhESAB/QAEECETIBMgECAN/YUCIQ0gEyAJIBL9hgIhEiAB/QAEICETIBMgECAO/YUCIQ4gEyAKIBH9hgIh" +
-    "ESAB/QAEMCETIBMgECAP/YUCIQ8gEyALIBL9hgIhEiAGIBEgEv3kAf0LBAAgAUHAAGohASAFQRBqIQUgBkEQaiEG" +
-    "IAUgB0kNAAsLIAMgBCACa2ohBiAMIA39DQABAgMQERITCAkKCxgZGhsgDCAN/Q0EBQYHFBUWFwwNDg8cHR4f/eQB" +
-    "IREgDiAP/Q0AAQIDEBESEwgJCgsYGRobIA4gD/0NBAUGBxQVFhcMDQ4PHB0eH/3kASESIBEgEv0NAAECAwQFBgcQ" +
-    "ERITFBUWFyARIBL9DQgJCgsMDQ4PGBkaGxwdHh/95AEhEyAGIAb9AAQAIBP95AH9CwQAIARBEGohBCAEIAdJDQAL" +
-    "Cw==",
+    "AGFzbQEAAAABCAFgBH9/f38AAwIBAAUDAQABBxUCBm1lbW9yeQIACG11bHRpcGx5AAAK7ggB6wgCBX8MeyACIABBAnRq" +
+    "IQcgAiEEA0AgBP0JAgAhCSAE/QkCBCEKIAT9CQIIIQsgBP0JAgwhDP0MAAAAAAAAAAAAAAAAAAAAACEN/QwAAAAAAAAA" +
+    "AAAAAAAAAAAAIQ79DAAAAAAAAAAAAAAAAAAAAAAhD/0MAAAAAAAAAAAAAAAAAAAAACEQIAQgBCACa0E/cWshBSAFQcAA" +
+    "aiEIA0AgBf0ABAAhESAB/QAEACARIA39hQIhDSAB/QAEECARIA79hQIhDiAB/QAEICARIA/9hQIhDyAB/QAEMCARIBD9" +
+    "hQIhECABQcAAaiEBIAVBEGohBSAFIAhJDQALIAMgBSACa2ohBgJAIAUgB08NAANAIAX9AAQAIREgBv0ABAAhEiAB/QAE" +
+    "ACETIBMgESAN/YUCIQ0gEyAJIBL9hgIhEiAB/QAEECETIBMgESAO/YUCIQ4gEyAKIBL9hgIhEiAB/QAEICETIBMgESAP" +
+    "/YUCIQ8gEyALIBL9hgIhEiAB/QAEMCETIBMgESAQ/YUCIRAgEyAMIBL9hgIhEiAGIBL9CwQAIAFBwABqIQEgBUEQaiEF" +
+    "IAZBEGohBiAF/QAEACERIAb9AAQAIRIgAf0ABAAhEyATIBEgDf2FAiENIBMgCSAS/YYCIRIgAf0ABBAhEyATIBEgDv2F" +
+    "AiEOIBMgCiAS/YYCIRIgAf0ABCAhEyATIBEgD/2FAiEPIBMgCyAS/YYCIRIgAf0ABDAhEyATIBEgEP2FAiEQIBMgDCAS" +
+    "/YYCIRIgBiAS/QsEACABQcAAaiEBIAVBEGohBSAGQRBqIQYgBf0ABAAhESAG/QAEACESIAH9AAQAIRMgEyARIA39hQIh" +
+    "DSATIAkgEv2GAiESIAH9AAQQIRMgEyARIA79hQIhDiATIAogEv2GAiESIAH9AAQgIRMgEyARIA/9hQIhDyATIAsgEv2G" +
+    "AiESIAH9AAQwIRMgEyARIBD9hQIhECATIAwgEv2GAiESIAYgEv0LBAAgAUHAAGohASAFQRBqIQUgBkEQaiEGIAX9AAQA" +
+    "IREgBv0ABAAhEiAB/QAEACETIBMgESAN/YUCIQ0gEyAJIBL9hgIhEiAB/QAEECETIBMgESAO/YUCIQ4gEyAKIBL9hgIh" +
+    "EiAB/QAEICETIBMgESAP/YUCIQ8gEyALIBL9hgIhEiAB/QAEMCETIBMgESAQ/YUCIRAgEyAMIBL9hgIhEiAGIBL9CwQA" +
+    "IAFBwABqIQEgBUEQaiEFIAZBEGohBiAFIAdJDQALCyADIAQgAmtqIQYgDSAO/Q0AAQIDEBESEwgJCgsYGRobIA0gDv0N" +
+    "BAUGBxQVFhcMDQ4PHB0eH/3kASESIA8gEP0NAAECAxAREhMICQoLGBkaGyAPIBD9DQQFBgcUFRYXDA0ODxwdHh/95AEh" +
+    "FCASIBT9DQABAgMEBQYHEBESExQVFhcgEiAU/Q0ICQoLDA0ODxgZGhscHR4f/eQBIRMgBiAG/QAEACAT/eQB/QsEACAE" +
+    "QRBqIQQgBCAHSQ0ACws=",
   float64:
-    "AGFzbQEAAAABCAFgBH9/f38AAwIBAAUDAQABBxUCBm1lbW9yeQIACG11bHRpcGx5AAAKqgQBpwQCBH8NeyACIABBA3RqIQcg" +
-    "AiEEA0AgBP0KAwAhCCAE/QoDCCEJIAT9CgMQIQogBP0KAxghCyAE/QAEACEQIAT9AAQQIREgAf0ABEAgESAB/QAEACAQ/fIB" +
-    "/YcCIQwgAf0ABFAgESAB/QAEECAQ/fIB/YcCIQ0gAf0ABGAgESAB/QAEICAQ/fIB/YcCIQ4gAf0ABHAgESAB/QAEMCAQ/fIB" +
-    "/YcCIQ8gAUGAAWohASAEQSBqIQUgAyAFIAJraiEGAkAgBSAHTw0AA0AgBf0ABAAhECAG/QAEACES/QwAAAAAAAAAAAAAAAAA" +
-    "AAAAIRMgAf0ABAAhFCAUIBAgDP2HAiEMIBQgCCAS/YgCIRIgAf0ABBAhFCAUIBAgDf2HAiENIBQgCSAT/YgCIRMgAf0ABCAh" +
-    "FCAUIBAgDv2HAiEOIBQgCiAS/YgCIRIgAf0ABDAhFCAUIBAgD/2HAiEPIBQgCyAT/YgCIRMgBiASIBP98AH9CwQAIAFBwABq" +
-    "IQEgBUEQaiEFIAZBEGohBiAFIAdJDQALCyADIAQgAmtqIQYgBiAG/QAEACAMIA39DQABAgMEBQYHEBESExQVFhcgDCAN/Q0I" +
-    "CQoLDA0ODxgZGhscHR4f/fAB/fAB/QsEACAGIAb9AAQQIA4gD/0NAAECAwQFBgcQERITFBUWFyAOIA/9DQgJCgsMDQ4PGBka" +
-    "GxwdHh/98AH98AH9CwQQIARBIGohBCAEIAdJDQALCw==",
+    "AGFzbQEAAAABCAFgBH9/f38AAwIBAAUDAQABBxUCBm1lbW9yeQIACG11bHRpcGx5AAAKxggBwwgCBX8LeyACIABBA3Rq" +
+    "IQcgAiEEA0AgBP0KAwAhCSAE/QoDCCEKIAT9CgMQIQsgBP0KAxghDP0MAAAAAAAAAAAAAAAAAAAAACEN/QwAAAAAAAAA" +
+    "AAAAAAAAAAAAIQ79DAAAAAAAAAAAAAAAAAAAAAAhD/0MAAAAAAAAAAAAAAAAAAAAACEQIAQgBCACa0E/cWshBSAFQcAA" +
+    "aiEIA0AgBf0ABAAhESAB/QAEACARIA39hwIhDSAB/QAEECARIA79hwIhDiAB/QAEICARIA/9hwIhDyAB/QAEMCARIBD9" +
+    "hwIhECABQcAAaiEBIAVBEGohBSAFIAhJDQALIAMgBSACa2ohBgJAIAUgB08NAANAIAX9AAQAIREgBv0ABAAhEiAB/QAE" +
+    "ACETIBMgESAN/YcCIQ0gEyAJIBL9iAIhEiAB/QAEECETIBMgESAO/YcCIQ4gEyAKIBL9iAIhEiAB/QAEICETIBMgESAP" +
+    "/YcCIQ8gEyALIBL9iAIhEiAB/QAEMCETIBMgESAQ/YcCIRAgEyAMIBL9iAIhEiAGIBL9CwQAIAFBwABqIQEgBUEQaiEF" +
+    "IAZBEGohBiAF/QAEACERIAb9AAQAIRIgAf0ABAAhEyATIBEgDf2HAiENIBMgCSAS/YgCIRIgAf0ABBAhEyATIBEgDv2H" +
+    "AiEOIBMgCiAS/YgCIRIgAf0ABCAhEyATIBEgD/2HAiEPIBMgCyAS/YgCIRIgAf0ABDAhEyATIBEgEP2HAiEQIBMgDCAS" +
+    "/YgCIRIgBiAS/QsEACABQcAAaiEBIAVBEGohBSAGQRBqIQYgBf0ABAAhESAG/QAEACESIAH9AAQAIRMgEyARIA39hwIh" +
+    "DSATIAkgEv2IAiESIAH9AAQQIRMgEyARIA79hwIhDiATIAogEv2IAiESIAH9AAQgIRMgEyARIA/9hwIhDyATIAsgEv2I" +
+    "AiESIAH9AAQwIRMgEyARIBD9hwIhECATIAwgEv2IAiESIAYgEv0LBAAgAUHAAGohASAFQRBqIQUgBkEQaiEGIAX9AAQA" +
+    "IREgBv0ABAAhEiAB/QAEACETIBMgESAN/YcCIQ0gEyAJIBL9iAIhEiAB/QAEECETIBMgESAO/YcCIQ4gEyAKIBL9iAIh" +
+    "EiAB/QAEICETIBMgESAP/YcCIQ8gEyALIBL9iAIhEiAB/QAEMCETIBMgESAQ/YcCIRAgEyAMIBL9iAIhEiAGIBL9CwQA" +
+    "IAFBwABqIQEgBUEQaiEFIAZBEGohBiAFIAdJDQALCyADIAQgAmtqIQYgBiAG/QAEACANIA79DQABAgMEBQYHEBESExQV" +
+    "FhcgDSAO/Q0ICQoLDA0ODxgZGhscHR4f/fAB/fAB/QsEACAGIAb9AAQQIA8gEP0NAAECAwQFBgcQERITFBUWFyAPIBD9" +
+    "DQgJCgsMDQ4PGBkaGxwdHh/98AH98AH9CwQQIARBIGohBCAEIAdJDQALCw==",
 };
 
-/** Rows of a tile; n is a multiple of it. */
+/** Rows of a tile. */
 const ROWS = 4;
+/** Tiles that a kernel takes in one turn; n is a multiple of their columns. */
+const TILES = 4;
 const PAGE = 1 << 16;
 
 interface Kernel {
@@ -65,6 +83,13 @@ export function kernelBytes(base64: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }
 
+/** A kernel's module, kept: engines compile it well only once it has run, for all of its instances. */
+function moduleOf(precision: PayoffPrecision): WebAssembly.Module {
+  return modules[precision] ??= new WebAssembly.Module(kernelBytes(KERNELS[precision]));
+}
+
+const modules: Partial<Record<PayoffPrecision, WebAssembly.Module>> = {};
+
 /**
  * The payoff of a game, computed by WebAssembly SIMD.
  *
@@ -84,20 +109,22 @@ export function kernelPayoff(
       `Cannot play in ${precision} by a kernel as WebAssembly must have relaxed SIMD: it has not`,
     );
   }
-  const { memory, multiply } = new WebAssembly.Instance(
-    new WebAssembly.Module(kernelBytes(KERNELS[precision])),
-  ).exports as unknown as Kernel;
+  const { memory, multiply } = new WebAssembly.Instance(moduleOf(precision))
+    .exports as unknown as Kernel;
   const { array, lanes } = NUMBERS[precision];
   const bytes = array.BYTES_PER_ELEMENT;
-  const n = Math.ceil(size / ROWS) * ROWS, strips = n / ROWS;
-  const cells = strips * (strips + 1) / 2 * ROWS * ROWS;
+  const block = TILES * lanes;
+  const n = Math.ceil(size / block) * block;
+  const startOf = (row: number) => row - row % block;
+  let cells = 0;
+  for (let row = 0; row < n; row += ROWS) cells += ROWS * (n - startOf(row));
   const x = 0, y = bytes * n, a = 2 * bytes * n;
   const total = a + bytes * cells;
   memory.grow(Math.max(0, Math.ceil(total / PAGE) - memory.buffer.byteLength / PAGE));
   const left = new array(memory.buffer, a, cells);
   let at = 0;
   for (let row = 0; row < n; row += ROWS) {
-    for (let column = row; column < n; column += lanes) {
+    for (let column = startOf(row); column < n; column += lanes) {
       for (let i = row; i < row + ROWS; i++) {
         for (let j = column; j < column + lanes; j++, at++) {
           if (i < size && j < size) left[at] = preferences[i * size + j]! - 0.5;
