@@ -76,6 +76,31 @@ export class Products {
     return this.#walk(a, b, options, shape);
   }
 
+  /** x wᵀ + bias over the last axis of x: one kernel, which adds the bias as it writes the product. */
+  linear(
+    x: TensorInfo,
+    weight: TensorInfo,
+    bias: TensorInfo,
+    shape: readonly number[],
+  ): TensorInfo {
+    const k = this.#kernels;
+    const transposeB = k.device !== "wasm";
+    const rows = sizeOf(x.shape.slice(0, -1));
+    const attrs = { transposeA: false, transposeB, activation: "linear" };
+    return k.using(
+      [k.reshape(x, [1, rows, x.shape.at(-1)!]), this.#upright(weight, !transposeB)],
+      (a, upright) =>
+        k.using(
+          [k.reshape(upright!, [1, ...upright!.shape])],
+          (b) =>
+            k.using(
+              [k.call("_FusedMatMul", { a: a!, b: b!, bias }, attrs)],
+              (y) => k.reshape(y!, shape),
+            ),
+        ),
+    );
+  }
+
   /** Gives the transposed constants up. */
   dispose(): void {
     for (const dataId of this.#used) {
