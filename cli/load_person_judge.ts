@@ -27,12 +27,6 @@ export function loadPersonJudge(
   let terminal: Voter | undefined;
   async function voterOf(who: string, page: number | undefined): Promise<Voter> {
     if (page === undefined) {
-      if (!hasTerminal()) {
-        throw new TypeError(
-          `Cannot use the judge ${who} as standard input and standard error must be a terminal: ` +
-            `they are not; ${who}@page=0 asks on a page in a browser`,
-        );
-      }
       const measure = await loadStringWidth();
       return terminal ??= terminalVoter(keyTerminal(), { measure, stop });
     }
@@ -42,6 +36,12 @@ export function loadPersonJudge(
   }
   return async ({ name, seed, page, votes }) => {
     const who = name === undefined ? "human" : `human:${name}`;
+    if (page === undefined && !hasTerminal()) {
+      throw new TypeError(
+        `Cannot use the judge ${who} as standard input and standard error must be a terminal: ` +
+          `they are not; ${who}@page=0 asks on a page in a browser`,
+      );
+    }
     const path = votes ?? (name === undefined ? "votes.jsonl" : `votes-${name}.jsonl`);
     const file = resources.use(openVoteFile(path));
     const voter = await voterOf(who, page);
