@@ -4,7 +4,7 @@
  * @module
  */
 
-import { common } from "./shared.ts";
+import { backend, common } from "./shared.ts";
 import type { OptionTable } from "./spec.ts";
 
 /** Options of `sppo bench`. */
@@ -21,13 +21,7 @@ export const benchOptions = {
     group: "What",
     help: "questions to answer (default: all)",
   },
-  threads: {
-    type: "integer",
-    min: 1,
-    max: 1024,
-    group: "Machine",
-    help: "threads of one computation (default: all cores)",
-  },
+  threads: backend.threads,
   budget: {
     type: "number",
     above: 0,

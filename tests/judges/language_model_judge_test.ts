@@ -12,22 +12,12 @@ import {
   readJudge,
   readVerdict,
 } from "../../judges/mod.ts";
-import { openAiChat } from "../../models/remote/openai_chat.ts";
 import { textTemplateParser } from "../../models/text/text_template.ts";
+import { chat, completion, failure, longer, shown, withServer } from "./_chat_server.ts";
 import { droppingProxy } from "./_proxy.ts";
 import { testOracle } from "./conformance.ts";
 
 const TOKENS = { prompt: 10, response: 1 };
-
-/** The two responses of a short question. */
-function shown(question: string): [string, string] {
-  const between = (from: string, to: string) =>
-    question.slice(question.indexOf(from) + from.length, question.indexOf(to));
-  return [
-    between("[Response A]\n", "\n[End of response A]"),
-    between("[Response B]\n", "\n[End of response B]"),
-  ];
-}
 
 /** p(A) = 0.1 + 0.8 σ(length A − length B), shared with a tie; likes the first place. */
 const lengths: ChatModel = {
@@ -64,69 +54,6 @@ async function collect(
   for await (const judgement of oracle.compare(groups)) judgements.push(judgement);
   return judgements;
 }
-
-const completion = (content: unknown, top?: Readonly<Record<string, number>>) =>
-  Response.json({
-    id: "1",
-    object: "chat.completion",
-    created: 0,
-    model: "m",
-    choices: [{
-      index: 0,
-      message: { role: "assistant", content },
-      finish_reason: "stop",
-      logprobs: top === undefined ? null : {
-        content: [{
-          token: "A",
-          logprob: 0,
-          top_logprobs: Object.entries(top).map(([token, p]) => ({ token, logprob: Math.log(p) })),
-        }],
-      },
-    }],
-    usage: { prompt_tokens: 100, completion_tokens: 2, total_tokens: 102 },
-  });
-
-const failure = (status: number) =>
-  Response.json({ error: { message: "try later" } }, {
-    status,
-    headers: { "retry-after-ms": "1" },
-  });
-
-/** What is asked. */
-interface Asked {
-  readonly messages: readonly { readonly role: string; readonly content: string }[];
-  readonly [field: string]: unknown;
-}
-
-type Handler = (asked: Asked, times: number) => Response | Promise<Response>;
-
-/** Runs against a server; the handler learns how often it was asked the same before. */
-async function withServer(
-  handler: Handler,
-  run: (baseUrl: string, asked: Asked[]) => Promise<void>,
-): Promise<void> {
-  const all: Asked[] = [];
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
-    const asked: Asked = await request.json();
-    const same = JSON.stringify(asked);
-    const times = all.filter((other) => JSON.stringify(other) === same).length;
-    all.push(asked);
-    return await handler(asked, times);
-  });
-  try {
-    await run(`http://127.0.0.1:${server.addr.port}/v1`, all);
-  } finally {
-    await server.shutdown();
-  }
-}
-
-const chat = (baseUrl: string, maxRetries = 3) => openAiChat({ baseUrl, model: "m", maxRetries });
-
-/** The longer response's letter. */
-const longer: Handler = ({ messages }) => {
-  const [a, b] = shown(messages[0]!.content);
-  return completion(a.length > b.length ? "A" : "B");
-};
 
 Deno.test("readVerdict() reads labels, log-probabilities first, and marks in FastChat's order", () => {
   const { form } = pairwiseTemplates.short;
