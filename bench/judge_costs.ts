@@ -12,7 +12,7 @@
 
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { loadJudge } from "../cli/load_judge.ts";
+import { loadJudge } from "../cli/judges/load_judge.ts";
 import { sharedPath } from "../tests/_shared.ts";
 
 const { values: { prompts: count, threads }, positionals } = parseArgs({

@@ -20,7 +20,7 @@ import {
   loadModel,
   type ModelArguments,
 } from "./load_model.ts";
-import { type PrecisionArguments, settlePrecision } from "./sampling_precision.ts";
+import { type PrecisionArguments, settlePrecision } from "./train/sampling_precision.ts";
 
 /** What names a policy. */
 export interface PolicyArguments extends ModelArguments, BackendArguments {

@@ -14,9 +14,9 @@ import type { Values } from "../options/spec.ts";
 import { infoOptions, presets, trainOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
 import { byteSize } from "../progress.ts";
-import { batchSettings, keepToMemory } from "../memory_plan.ts";
-import { couldKeepEncoded, trainMemory } from "../train_memory.ts";
-import { describeTime, trainTime } from "../train_time.ts";
+import { batchSettings, keepToMemory } from "../train/memory_plan.ts";
+import { couldKeepEncoded, trainMemory } from "../train/train_memory.ts";
+import { describeTime, trainTime } from "../train/train_time.ts";
 import type { Command } from "./command.ts";
 
 /** The command. */

@@ -10,7 +10,7 @@ import type { Prompt, Response } from "../../core/policy.ts";
 import { preferenceRows } from "../../core/records.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
 import { shortly } from "../errors.ts";
-import { checkEstimator, loadJudge } from "../load_judge.ts";
+import { checkEstimator, loadJudge } from "../judges/load_judge.ts";
 import { openOutput } from "../output.ts";
 import { judgeOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";

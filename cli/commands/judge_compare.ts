@@ -19,8 +19,8 @@ import {
   raterFacts,
 } from "../../judges/mod.ts";
 import { fileJournal } from "../file_journal.ts";
-import { journaledJudge } from "../journaled_judge.ts";
-import { loadJudge } from "../load_judge.ts";
+import { journaledJudge } from "../judges/journaled_judge.ts";
+import { loadJudge } from "../judges/load_judge.ts";
 import { judgeCompareOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
 import { shortNumber, textTable } from "../progress.ts";

@@ -20,10 +20,10 @@ import type { LocalPolicy } from "../../models/local_policy.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
 import { lmTrainer } from "../../models/training/lm_trainer.ts";
 import { divide, type Division } from "../held_out.ts";
-import { checkEstimator, loadJudge } from "../load_judge.ts";
+import { checkEstimator, loadJudge } from "../judges/load_judge.ts";
 import { loadCheckpoint } from "../load_model.ts";
 import { checkPromptLengths } from "../load_policy.ts";
-import { settleMemory } from "../memory_plan.ts";
+import { settleMemory } from "../train/memory_plan.ts";
 import { parseConfig, toConfig } from "../options/parse.ts";
 import { flagName } from "../options/spec.ts";
 import { presets, trainOptions } from "../options/tables.ts";
@@ -41,7 +41,7 @@ import {
   type RunFolder,
 } from "../run_folder.ts";
 import { runRecorder } from "../run_records.ts";
-import { type SettledTrain, settleTrain, type TrainValues } from "../settle_train.ts";
+import { type SettledTrain, settleTrain, type TrainValues } from "../train/settle_train.ts";
 import {
   estimatorOf,
   evaluationSampling,
@@ -49,8 +49,8 @@ import {
   samplesToTrain,
   scheduleOf,
   sourceOfRun,
-} from "../train_source.ts";
-import { type TextFiles, threadsOf, trainableModel } from "../trainable_model.ts";
+} from "../train/train_source.ts";
+import { type TextFiles, threadsOf, trainableModel } from "../train/trainable_model.ts";
 import { VERSION } from "../version.ts";
 import type { Command } from "./command.ts";
 

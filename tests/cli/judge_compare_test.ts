@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { journaledJudge } from "../../cli/journaled_judge.ts";
+import { journaledJudge } from "../../cli/judges/journaled_judge.ts";
 import { memoryJournal } from "../../core/journal.ts";
 import { lengthJudge, raterFacts } from "../../judges/mod.ts";
 import { testOracle } from "../judges/conformance.ts";

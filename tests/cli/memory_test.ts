@@ -1,8 +1,8 @@
 // --memory, and what sppo info says of memory and time.
 
 import { strict as assert } from "node:assert";
-import { keepToMemory } from "../../cli/memory_plan.ts";
-import { describeTime, timeOn } from "../../cli/train_time.ts";
+import { keepToMemory } from "../../cli/train/memory_plan.ts";
+import { describeTime, timeOn } from "../../cli/train/train_time.ts";
 import type { MemorySettings, TrainingMemory } from "../../models/training/memory.ts";
 import { inTempFolder, sppo } from "./_run.ts";
 import { tinyConfig, writeTinyModel } from "./_tiny_model.ts";

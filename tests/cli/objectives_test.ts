@@ -3,7 +3,7 @@ import { type ObjectiveName, objectives } from "../../core/mod.ts";
 import { parseFlags } from "../../cli/options/parse.ts";
 import { presets, trainOptions } from "../../cli/options/train_options.ts";
 import { readPairs } from "../../cli/pairs.ts";
-import { settleTrain } from "../../cli/settle_train.ts";
+import { settleTrain } from "../../cli/train/settle_train.ts";
 import { inTempFolder, sppo, sppoMany } from "./_run.ts";
 import { writeTinyModel } from "./_tiny_model.ts";
 

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { type DecoderConfig, loraTensors } from "../models/architectures/mod.ts";
-import type { Precision } from "../models/generation/precision.ts";
-import type { LanguageModel } from "../models/language_model.ts";
-import type { LanguageModelOptions } from "../models/language_model_options.ts";
-import { loadBackend, type LoadContext, loadModel } from "./load_model.ts";
-import { type LoadedCheckpoint, tokenizerFiles } from "./load_tokenizer.ts";
+import { type DecoderConfig, loraTensors } from "../../models/architectures/mod.ts";
+import type { Precision } from "../../models/generation/precision.ts";
+import type { LanguageModel } from "../../models/language_model.ts";
+import type { LanguageModelOptions } from "../../models/language_model_options.ts";
+import { loadBackend, type LoadContext, loadModel } from "../load_model.ts";
+import { type LoadedCheckpoint, tokenizerFiles } from "../load_tokenizer.ts";
 import { settlePrecision } from "./sampling_precision.ts";
 import type { TrainValues } from "./settle_train.ts";
 

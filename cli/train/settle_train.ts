@@ -4,16 +4,16 @@
  * @module
  */
 
-import type { LossSpec } from "../core/objectives/losses.ts";
+import type { LossSpec } from "../../core/objectives/losses.ts";
 import {
   type Objective,
   type ObjectiveNumbers,
   objectives,
   type ObjectiveSource,
-} from "../core/objectives/objectives.ts";
-import { flagName, type SomeValues, type Values } from "./options/spec.ts";
-import { resolveValues } from "./options/parse.ts";
-import { presets, trainOptions } from "./options/train_options.ts";
+} from "../../core/objectives/objectives.ts";
+import { flagName, type SomeValues, type Values } from "../options/spec.ts";
+import { resolveValues } from "../options/parse.ts";
+import { presets, trainOptions } from "../options/train_options.ts";
 
 type Options = typeof trainOptions;
 type Given = readonly SomeValues<Options>[];

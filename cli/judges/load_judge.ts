@@ -7,24 +7,24 @@
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { estimatePreferences, type EstimateWinRatesOptions } from "../core/estimators.ts";
-import { checkJudgement } from "../core/judgements.ts";
+import { estimatePreferences, type EstimateWinRatesOptions } from "../../core/estimators.ts";
+import { checkJudgement } from "../../core/judgements.ts";
 import {
   type CompareOptions,
   type ComparisonGroup,
   type Judgement,
   needsOf,
   type PreferenceOracle,
-} from "../core/oracle.ts";
-import type { Backend } from "../graph/backend.ts";
-import { type ClosedJudge, closedJudges, combineTerms, readJudge } from "../judges/mod.ts";
-import { fileError, oneLine } from "./errors.ts";
+} from "../../core/oracle.ts";
+import type { Backend } from "../../graph/backend.ts";
+import { type ClosedJudge, closedJudges, combineTerms, readJudge } from "../../judges/mod.ts";
+import { fileError, oneLine } from "../errors.ts";
 import { loadLocalJudge } from "./load_local_judge.ts";
-import { type BackendArguments, loadBackend, type LoadContext } from "./load_model.ts";
+import { type BackendArguments, loadBackend, type LoadContext } from "../load_model.ts";
 import { loadModelJudge } from "./load_model_judge.ts";
 import { loadPersonJudge } from "./load_person_judge.ts";
 import { loadServerJudge } from "./load_server_judge.ts";
-import { openPairFile } from "./pair_file.ts";
+import { openPairFile } from "../pair_file.ts";
 
 /**
  * Makes the judge of a short form such as `length:40-80` or `pair-rm:PATH`, or takes it from a TypeScript module (a path

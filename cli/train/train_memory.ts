@@ -4,24 +4,24 @@
  * @module
  */
 
-import { objectives } from "../core/objectives/objectives.ts";
-import type { LossSpec } from "../core/objectives/losses.ts";
-import { BLOCK, blockFormats } from "../backends/onnx/block_formats.ts";
-import { isLowered } from "../backends/onnx/lowering/mod.ts";
-import { staysEncoded } from "../backends/onnx/native/block_weights.ts";
-import type { TensorSource } from "../graph/tensor_source.ts";
-import { type DecoderConfig, decoderTensors } from "../models/architectures/mod.ts";
-import type { Checkpoint } from "../models/checkpoints/open.ts";
-import type { Precision } from "../models/generation/precision.ts";
-import { OPTIMIZERS } from "../models/programs/optimizer.ts";
+import { objectives } from "../../core/objectives/objectives.ts";
+import type { LossSpec } from "../../core/objectives/losses.ts";
+import { BLOCK, blockFormats } from "../../backends/onnx/block_formats.ts";
+import { isLowered } from "../../backends/onnx/lowering/mod.ts";
+import { staysEncoded } from "../../backends/onnx/native/block_weights.ts";
+import type { TensorSource } from "../../graph/tensor_source.ts";
+import { type DecoderConfig, decoderTensors } from "../../models/architectures/mod.ts";
+import type { Checkpoint } from "../../models/checkpoints/open.ts";
+import type { Precision } from "../../models/generation/precision.ts";
+import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
 import {
   type Lengths,
   memoryEstimator,
   type MemorySettings,
   type TrainingMemory,
-} from "../models/training/memory.ts";
-import type { Values } from "./options/spec.ts";
-import type { infoOptions } from "./options/tables.ts";
+} from "../../models/training/memory.ts";
+import type { Values } from "../options/spec.ts";
+import type { infoOptions } from "../options/tables.ts";
 
 /** The options that memory depends on and that it is not kept by. */
 export type MemoryValues = Pick<

@@ -4,12 +4,12 @@
  * @module
  */
 
-import type { Backend } from "../graph/backend.ts";
-import type { Checkpoint } from "../models/checkpoints/open.ts";
-import { choosePrecision } from "../models/generation/choose_precision.ts";
-import type { Precision } from "../models/generation/precision.ts";
-import { DEFAULT_SLOTS, type LanguageModelOptions } from "../models/language_model_options.ts";
-import type { LoadContext } from "./load_model.ts";
+import type { Backend } from "../../graph/backend.ts";
+import type { Checkpoint } from "../../models/checkpoints/open.ts";
+import { choosePrecision } from "../../models/generation/choose_precision.ts";
+import type { Precision } from "../../models/generation/precision.ts";
+import { DEFAULT_SLOTS, type LanguageModelOptions } from "../../models/language_model_options.ts";
+import type { LoadContext } from "../load_model.ts";
 
 /** What is known when the precision is settled. */
 export interface PrecisionArguments {

@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { Prompt, Response } from "../core/policy.ts";
-import type { Checkpoint } from "../models/checkpoints/open.ts";
-import type { Lengths } from "../models/training/memory.ts";
-import type { PairRecord } from "./pairs.ts";
+import type { Prompt, Response } from "../../core/policy.ts";
+import type { Checkpoint } from "../../models/checkpoints/open.ts";
+import type { Lengths } from "../../models/training/memory.ts";
+import type { PairRecord } from "../pairs.ts";
 import type { TrainValues } from "./settle_train.ts";
 
 /** What a command trains on. */

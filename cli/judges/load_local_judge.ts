@@ -4,12 +4,12 @@
  * @module
  */
 
-import type { PreferenceOracle } from "../core/oracle.ts";
-import type { Backend } from "../graph/backend.ts";
-import { type LanguageJudge, languageModelJudge } from "../judges/mod.ts";
-import { localChat } from "../models/local_chat.ts";
+import type { PreferenceOracle } from "../../core/oracle.ts";
+import type { Backend } from "../../graph/backend.ts";
+import { type LanguageJudge, languageModelJudge } from "../../judges/mod.ts";
+import { localChat } from "../../models/local_chat.ts";
 import { questionOf } from "./judge_question.ts";
-import { loadCheckpoint, type LoadContext, loadModel } from "./load_model.ts";
+import { loadCheckpoint, type LoadContext, loadModel } from "../load_model.ts";
 
 /**
  * Makes the judge of a checkpoint, which is any that `--model` takes; `context.resources` disposes it.

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { fingerprint } from "../core/hash.ts";
-import type { Journal, Json } from "../core/journal.ts";
-import { checkJudgement } from "../core/judgements.ts";
-import type { ComparisonGroup, PreferenceOracle } from "../core/oracle.ts";
-import { decodeJudgement, encodeJudgement } from "../core/records.ts";
+import { fingerprint } from "../../core/hash.ts";
+import type { Journal, Json } from "../../core/journal.ts";
+import { checkJudgement } from "../../core/judgements.ts";
+import type { ComparisonGroup, PreferenceOracle } from "../../core/oracle.ts";
+import { decodeJudgement, encodeJudgement } from "../../core/records.ts";
 
 /**
  * Asks an oracle about the groups that are not in a journal, all those of a comparison together, and

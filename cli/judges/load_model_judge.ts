@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { PreferenceOracle } from "../core/oracle.ts";
-import type { Backend } from "../graph/backend.ts";
+import type { PreferenceOracle } from "../../core/oracle.ts";
+import type { Backend } from "../../graph/backend.ts";
 import {
   generalPreferenceJudge,
   lengthPenalised,
@@ -13,22 +13,22 @@ import {
   pairJudge,
   rewardEnsemble,
   rewardJudge,
-} from "../judges/mod.ts";
-import type { CheckpointFiles } from "../models/checkpoints/open.ts";
-import { PairRanker } from "../models/preference/pair_ranker.ts";
-import { PreferenceEmbedder } from "../models/preference/preference_embedder.ts";
-import { isTrainedJudge, openTrainedJudge } from "../models/preference/judge_files.ts";
-import type { PreferenceHead } from "../models/preference/preference_head.ts";
+} from "../../judges/mod.ts";
+import type { CheckpointFiles } from "../../models/checkpoints/open.ts";
+import { PairRanker } from "../../models/preference/pair_ranker.ts";
+import { PreferenceEmbedder } from "../../models/preference/preference_embedder.ts";
+import { isTrainedJudge, openTrainedJudge } from "../../models/preference/judge_files.ts";
+import type { PreferenceHead } from "../../models/preference/preference_head.ts";
 import {
   openClassifier,
   openRewardModel,
   type ReaderParts,
   ResponseReader,
-} from "../models/preference/response_reader.ts";
-import { fileError } from "./errors.ts";
-import { openCheckpointFiles, openFiles } from "./file_source.ts";
-import { findOnHub } from "./hub/find.ts";
-import { loadCheckpoint, type LoadContext } from "./load_model.ts";
+} from "../../models/preference/response_reader.ts";
+import { fileError } from "../errors.ts";
+import { openCheckpointFiles, openFiles } from "../file_source.ts";
+import { findOnHub } from "../hub/find.ts";
+import { loadCheckpoint, type LoadContext } from "../load_model.ts";
 
 /**
  * What opens models on a backend and makes judges of them; `context.resources` disposes them.

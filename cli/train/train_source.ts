@@ -4,16 +4,20 @@
  * @module
  */
 
-import type { SamplingOptions } from "../core/ask.ts";
-import type { EstimateWinRatesOptions } from "../core/estimators.ts";
-import type { EtaSchedule } from "../core/loop.ts";
-import type { PreferenceOracle } from "../core/oracle.ts";
-import { againstDemonstrations, givenDemonstrations, givenPairs } from "../core/sources/given.ts";
-import { judgedSource, type Opponents } from "../core/sources/judged.ts";
-import type { GroupSource } from "../core/sources/source.ts";
-import { geometricMixture, type LocalPolicy } from "../models/local_policy.ts";
-import { trainOptions } from "./options/train_options.ts";
-import { type PairRecord, toPairs } from "./pairs.ts";
+import type { SamplingOptions } from "../../core/ask.ts";
+import type { EstimateWinRatesOptions } from "../../core/estimators.ts";
+import type { EtaSchedule } from "../../core/loop.ts";
+import type { PreferenceOracle } from "../../core/oracle.ts";
+import {
+  againstDemonstrations,
+  givenDemonstrations,
+  givenPairs,
+} from "../../core/sources/given.ts";
+import { judgedSource, type Opponents } from "../../core/sources/judged.ts";
+import type { GroupSource } from "../../core/sources/source.ts";
+import { geometricMixture, type LocalPolicy } from "../../models/local_policy.ts";
+import { trainOptions } from "../options/train_options.ts";
+import { type PairRecord, toPairs } from "../pairs.ts";
 import type { SettledTrain, TrainValues } from "./settle_train.ts";
 
 /** How a run samples. */

@@ -4,14 +4,18 @@
  * @module
  */
 
-import { type BatchSettings, keepMemory } from "../models/training/keep_memory.ts";
-import { type MemorySettings, totalBytes, type TrainingMemory } from "../models/training/memory.ts";
-import type { Checkpoint } from "../models/checkpoints/open.ts";
-import type { Prompt } from "../core/policy.ts";
-import { LOGITS_BYTES } from "../models/programs/vocabulary_chunks.ts";
-import { flagName } from "./options/spec.ts";
-import type { PairRecord } from "./pairs.ts";
-import { byteSize } from "./progress.ts";
+import { type BatchSettings, keepMemory } from "../../models/training/keep_memory.ts";
+import {
+  type MemorySettings,
+  totalBytes,
+  type TrainingMemory,
+} from "../../models/training/memory.ts";
+import type { Checkpoint } from "../../models/checkpoints/open.ts";
+import type { Prompt } from "../../core/policy.ts";
+import { LOGITS_BYTES } from "../../models/programs/vocabulary_chunks.ts";
+import { flagName } from "../options/spec.ts";
+import type { PairRecord } from "../pairs.ts";
+import { byteSize } from "../progress.ts";
 import type { SettledTrain } from "./settle_train.ts";
 import { trainLengths } from "./train_lengths.ts";
 import { couldKeepEncoded, trainMemory } from "./train_memory.ts";

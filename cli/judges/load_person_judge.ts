@@ -4,14 +4,14 @@
  * @module
  */
 
-import type { PreferenceOracle } from "../core/oracle.ts";
-import { humanJudge, type HumanVote, type PersonJudge, type Voter } from "../judges/mod.ts";
-import { loadStringWidth } from "./_deps.ts";
-import type { LoadContext } from "./load_model.ts";
-import { hasTerminal, keyTerminal } from "./people/key_terminal.ts";
-import { servePage } from "./people/page_voter.ts";
-import { terminalVoter } from "./people/terminal_voter.ts";
-import { openVoteFile } from "./people/vote_file.ts";
+import type { PreferenceOracle } from "../../core/oracle.ts";
+import { humanJudge, type HumanVote, type PersonJudge, type Voter } from "../../judges/mod.ts";
+import { loadStringWidth } from "../_deps.ts";
+import type { LoadContext } from "../load_model.ts";
+import { hasTerminal, keyTerminal } from "../people/key_terminal.ts";
+import { servePage } from "../people/page_voter.ts";
+import { terminalVoter } from "../people/terminal_voter.ts";
+import { openVoteFile } from "../people/vote_file.ts";
 
 /**
  * What makes judges of people. All who are asked in the terminal share it, one after the other; each

@@ -5,16 +5,16 @@
  */
 
 import { join } from "node:path";
-import type { PreferenceOracle } from "../core/oracle.ts";
+import type { PreferenceOracle } from "../../core/oracle.ts";
 import {
   type LanguageJudge,
   languageModelJudge,
   type LanguageModelJudgeOptions,
-} from "../judges/mod.ts";
-import { openAiChat } from "../models/remote/openai_chat.ts";
-import { fileJournal } from "./file_journal.ts";
+} from "../../judges/mod.ts";
+import { openAiChat } from "../../models/remote/openai_chat.ts";
+import { fileJournal } from "../file_journal.ts";
 import { questionOf, readText } from "./judge_question.ts";
-import type { LoadContext } from "./load_model.ts";
+import type { LoadContext } from "../load_model.ts";
 
 /**
  * Makes the judge. Its answers are kept in a folder of the user's cache, or the one it names; what it

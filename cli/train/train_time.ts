@@ -4,13 +4,13 @@
  * @module
  */
 
-import type { Backend } from "../graph/backend.ts";
-import { ProgramBuilder } from "../graph/builder.ts";
-import { fromFloat32 } from "../graph/tensor_source.ts";
-import { type DecoderConfig, decoderTensors } from "../models/architectures/mod.ts";
-import { loadBackend, type LoadContext } from "./load_model.ts";
-import type { Values } from "./options/spec.ts";
-import type { infoOptions } from "./options/tables.ts";
+import type { Backend } from "../../graph/backend.ts";
+import { ProgramBuilder } from "../../graph/builder.ts";
+import { fromFloat32 } from "../../graph/tensor_source.ts";
+import { type DecoderConfig, decoderTensors } from "../../models/architectures/mod.ts";
+import { loadBackend, type LoadContext } from "../load_model.ts";
+import type { Values } from "../options/spec.ts";
+import type { infoOptions } from "../options/tables.ts";
 
 /** What a machine does. */
 export interface MachineSpeed {

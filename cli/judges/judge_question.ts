@@ -11,9 +11,9 @@ import {
   ownTemplate,
   type PairwiseTemplate,
   pairwiseTemplates,
-} from "../judges/mod.ts";
-import { textTemplateParser } from "../models/text/text_template.ts";
-import { fileError } from "./errors.ts";
+} from "../../judges/mod.ts";
+import { textTemplateParser } from "../../models/text/text_template.ts";
+import { fileError } from "../errors.ts";
 
 const UNPARSABLE = { throw: "throw", pair: "mask-pair", prompt: "mask-prompt" } as const;
 
