@@ -8,6 +8,7 @@
 import type { ProgramBuilder } from "./builder.ts";
 import { type Dim, product } from "./dim.ts";
 import type { Attributes, Mask, Value } from "./program.ts";
+import { softCapped } from "./soft_cap.ts";
 
 /**
  * Added to the score of a position that a query may not see. Finite, so that a row of them has a
@@ -63,6 +64,8 @@ export interface AttentionForward {
   readonly probabilities: Value;
   /** probabilities · value [B, Hkv, G·T, D]. */
   readonly context: Value;
+  /** Derivative of the capped scores by the scaled ones [B, Hkv, G·T, S]; absent without a cap. */
+  readonly slope?: () => Value;
   /** 1 where a query sees anything, else 0 [B, 1, T or 1, 1]; absent where each sees something. */
   readonly sees?: Value;
 }
@@ -88,7 +91,7 @@ export function ungroupHeads(
   return g.transpose(sees ? g.mul(split, sees) : split, [0, 2, 1, 3]);
 }
 
-/** softmax(query · keyᵀ + mask + bias) · value, for a grouped and scaled query. */
+/** softmax(cap(query · keyᵀ) + mask + bias) · value, for a grouped and scaled query. */
 function attend(
   g: ProgramBuilder,
   grouped: Value,
@@ -96,24 +99,37 @@ function attend(
   value: Value,
   heads: Dim,
   time: Dim,
-  addends: readonly Value[],
-): { readonly probabilities: Value; readonly context: Value } {
+  { scoreCap, addends }: {
+    readonly scoreCap: number | undefined;
+    readonly addends: readonly Value[];
+  },
+): Pick<AttentionForward, "probabilities" | "context" | "slope"> {
   const [batch, , rows] = grouped.shape as [Dim, Dim, Dim, Dim];
   const [, keyHeads, keyLength] = key.shape as [Dim, Dim, Dim, Dim];
-  let scores = g.matmul(grouped, key, { transposeB: true });
+  const capped = softCapped(
+    g,
+    scoreCap,
+    grouped,
+    (query) => g.matmul(query, key, { transposeB: true }),
+  );
+  let scores = capped.value;
   if (addends.length > 0) {
     scores = g.reshape(scores, [batch, heads, time, keyLength]);
     for (const addend of addends) scores = g.add(scores, addend);
   }
   const probabilities = g.reshape(g.softmax(scores), [batch, keyHeads, rows, keyLength]);
-  return { probabilities, context: g.matmul(probabilities, value) };
+  return {
+    probabilities,
+    context: g.matmul(probabilities, value),
+    ...(capped.slope ? { slope: capped.slope } : {}),
+  };
 }
 
 /** Attention in simple primitives, with what its gradient needs. */
 export function attentionForward(
   g: ProgramBuilder,
   operands: readonly Value[],
-  { scale, mask, lengths, bias }: Attributes["attention"],
+  { scale, scoreCap, mask, lengths, bias }: Attributes["attention"],
 ): AttentionForward {
   const [query, key, value] = operands as [Value, Value, Value];
   const [, time, heads] = query.shape as [Dim, Dim, Dim, Dim];
@@ -132,18 +148,17 @@ export function attentionForward(
   const grouped = g.mul(groupHeads(g, query, keyHeads), g.constant(scale));
   const keys = g.transpose(key, [0, 2, 1, 3]);
   const values = g.transpose(value, [0, 2, 1, 3]);
-  const { probabilities, context } = attend(g, grouped, keys, values, heads, time, addends);
+  const attended = attend(g, grouped, keys, values, heads, time, { scoreCap, addends });
   // Without lengths a query sees at least itself.
   const sees = lengths
     ? g.reduceMax(g.select(seen!, g.constant(1), g.constant(0)), [3], true)
     : undefined;
   return {
-    output: ungroupHeads(g, context, heads, time, sees),
+    ...attended,
+    output: ungroupHeads(g, attended.context, heads, time, sees),
     query: grouped,
     key: keys,
     value: values,
-    probabilities,
-    context,
     ...(sees ? { sees } : {}),
   };
 }
@@ -152,7 +167,7 @@ export function attentionForward(
 export function cachedAttention(
   g: ProgramBuilder,
   operands: readonly Value[],
-  { scale, window }: Attributes["cachedAttention"],
+  { scale, scoreCap, window }: Attributes["cachedAttention"],
 ): Value[] {
   const [query, key, value, keys, values, past, count] = operands as [
     Value,
@@ -188,6 +203,9 @@ export function cachedAttention(
     );
   }
   const grouped = groupHeads(g, g.mul(query, g.constant(scale)), keyHeads);
-  const { context } = attend(g, grouped, newKeys, newValues, heads, time, [additive(g, seen)]);
+  const { context } = attend(g, grouped, newKeys, newValues, heads, time, {
+    scoreCap,
+    addends: [additive(g, seen)],
+  });
   return [ungroupHeads(g, context, heads, time), newKeys, newValues];
 }

@@ -24,6 +24,8 @@ import { checkShape, shapeRules } from "./shape_rules.ts";
 export interface AttentionOptions {
   /** Factor of the scores, often 1/√D. */
   readonly scale: number;
+  /** c: scaled scores s become c · tanh(s / c). */
+  readonly scoreCap?: number;
   /** Which positions a query sees. */
   readonly mask: Mask;
   /** int32 [B]: positions at or beyond a row's length are invisible. */
@@ -408,9 +410,14 @@ export class ProgramBuilder {
       ...(lora ? { lora: { scale: lora.scale } } : {}),
     });
   }
-  /** Log-probability of targets [N] under softmax(hidden [N, D] · vocabularyᵀ). */
-  tokenLogProb(hidden: Value, vocabulary: Value, targets: Value, chunks = 1): Value {
-    return this.#one("tokenLogProb", [hidden, vocabulary, targets], { chunks });
+  /** Log-probability of targets [N] under softmax(hidden [N, D] · vocabularyᵀ); in one chunk by default. */
+  tokenLogProb(
+    hidden: Value,
+    vocabulary: Value,
+    targets: Value,
+    options: Partial<Attributes["tokenLogProb"]> = {},
+  ): Value {
+    return this.#one("tokenLogProb", [hidden, vocabulary, targets], { chunks: 1, ...options });
   }
   /** Rows of x [N, ...rest] moved by `from` [M, C] and summed; `to` [N, D] is its transpose. */
   regroup(x: Value, from: Value, to: Value): Value {
@@ -418,7 +425,7 @@ export class ProgramBuilder {
   }
   /** Scaled dot-product attention with grouped heads and a declared mask. */
   attention(query: Value, key: Value, value: Value, options: AttentionOptions): Value {
-    const { scale, mask, lengths, segments, parents, bias } = options;
+    const { scale, scoreCap, mask, lengths, segments, parents, bias } = options;
     const operands = [query, key, value];
     if (lengths) operands.push(lengths);
     if (mask.kind === "tree") {
@@ -432,6 +439,7 @@ export class ProgramBuilder {
     if (bias) operands.push(bias);
     return this.#one("attention", operands, {
       scale,
+      ...(scoreCap === undefined ? {} : { scoreCap }),
       mask,
       lengths: lengths !== undefined,
       bias: bias !== undefined,

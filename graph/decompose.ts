@@ -16,6 +16,7 @@ import type {
   Value,
 } from "./program.ts";
 import { finish, replay } from "./rewrite.ts";
+import { type SoftCapped, softCapped } from "./soft_cap.ts";
 
 /** Adds simple equations that compute a composite's results. */
 export type Decomposition<C extends CompositePrimitive> = (
@@ -113,24 +114,30 @@ export function chunkLogits(
   g: ProgramBuilder,
   hidden: Value,
   vocabulary: Value,
-  bounds: readonly number[],
-  chunk: number,
-): { readonly rows: Value; readonly logits: Value } {
+  { bounds, chunk, logitCap }: {
+    readonly bounds: readonly number[];
+    readonly chunk: number;
+    readonly logitCap: number | undefined;
+  },
+): { readonly rows: Value; readonly logits: SoftCapped } {
   const rows = bounds.length === 2
     ? vocabulary
     : g.slice(vocabulary, 0, bounds[chunk]!, bounds[chunk + 1]!);
-  return { rows, logits: g.matmul(hidden, rows, { transposeB: true }) };
+  const logits = softCapped(g, logitCap, hidden, (x) => g.matmul(x, rows, { transposeB: true }));
+  return { rows, logits };
 }
 
-/** The vocabulary's rows of the targets [N, D], and the targets' logits [N]. */
+/** The vocabulary's rows of the targets [N, D], and the targets' logits [N, 1]. */
 export function targetLogits(
   g: ProgramBuilder,
   hidden: Value,
   vocabulary: Value,
   targets: Value,
-): { readonly rows: Value; readonly logits: Value } {
+  logitCap: number | undefined,
+): { readonly rows: Value; readonly logits: SoftCapped } {
   const rows = g.gather(vocabulary, targets);
-  return { rows, logits: g.reduceSum(g.mul(hidden, rows), [1]) };
+  const logits = softCapped(g, logitCap, hidden, (x) => g.reduceSum(g.mul(x, rows), [1], true));
+  return { rows, logits };
 }
 
 /** Σ x[from[m, c]] over the c with from[m, c] ≥ 0, for x [N, ...rest] and from [M, C]. */
@@ -183,17 +190,18 @@ export const decompositions: { readonly [C in CompositePrimitive]: Decomposition
     }
     return [y];
   },
-  tokenLogProb(g, [hidden, vocabulary, targets], { chunks }) {
+  tokenLogProb(g, [hidden, vocabulary, targets], { chunks, logitCap }) {
     const bounds = chunkBounds(vocabulary!, chunks);
-    const parts = Array.from(
-      { length: chunks },
-      (_, chunk) => g.logSumExp(chunkLogits(g, hidden!, vocabulary!, bounds, chunk).logits),
-    );
+    const parts = Array.from({ length: chunks }, (_, chunk) => {
+      const { logits } = chunkLogits(g, hidden!, vocabulary!, { bounds, chunk, logitCap });
+      return g.logSumExp(logits.value);
+    });
     const rows = hidden!.shape[0]!;
     const total = chunks === 1
       ? parts[0]!
       : g.logSumExp(g.concat(parts.map((part) => g.reshape(part, [rows, 1])), 1));
-    return [g.sub(targetLogits(g, hidden!, vocabulary!, targets!).logits, total)];
+    const { logits } = targetLogits(g, hidden!, vocabulary!, targets!, logitCap);
+    return [g.sub(g.reshape(logits.value, [rows]), total)];
   },
   regroup(g, [x, from]) {
     return [regroupRows(g, x!, from!)];

@@ -30,6 +30,7 @@ export * from "./reference_backend.ts";
 export * from "./rewrite.ts";
 export * from "./shape_rules.ts";
 export * from "./simplify.ts";
+export { type SoftCapped, softCapped } from "./soft_cap.ts";
 export { type PiecedTensor, splitDevice } from "./split_device.ts";
 export { type PieceRows, splitParameters } from "./split_parameters.ts";
 export * from "./tensor_source.ts";

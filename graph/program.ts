@@ -163,8 +163,9 @@ export interface CompositeAttributes {
    * Log-probability of each target under softmax(hidden · Vᵀ), in nats. Operands hidden [N, D],
    * vocabulary [V, D], targets int32 [N]; result [N]. The vocabulary is walked in `chunks` parts, so
    * that logits are never held whole; with more than one, its own gradient computes them again.
+   * With a `logitCap` c the logits are c · tanh(hidden · Vᵀ / c).
    */
-  tokenLogProb: { readonly chunks: number };
+  tokenLogProb: { readonly chunks: number; readonly logitCap?: number };
   /**
    * Moves rows and adds them up: result[m] = Σ x[from[m, c]] over the c with from[m, c] ≥ 0. Operands
    * x [N, ...rest], from int32 [M, C], to int32 [N, D]; result [M, ...rest]. `to` says the same from
@@ -176,10 +177,12 @@ export interface CompositeAttributes {
    * Scaled dot-product attention with grouped heads. Operands query [B, T, H, D], key and value
    * [B, S, Hkv, D]; then, as declared: lengths int32 [B] (positions ≥ length of a row are invisible);
    * segments and parents int32 [B, T] for a tree mask; bias [B or 1, H or 1, T, S] added to the
-   * scaled scores. Result [B, T, H, D]. A query that sees nothing gets zeros.
+   * scaled scores. Result [B, T, H, D]. A query that sees nothing gets zeros. With a `scoreCap` c the
+   * scaled scores are c · tanh(s / c), before mask and bias.
    */
   attention: {
     readonly scale: number;
+    readonly scoreCap?: number;
     readonly mask: Mask;
     readonly lengths: boolean;
     readonly bias: boolean;
@@ -190,9 +193,13 @@ export interface CompositeAttributes {
    * the cache), count int32 [B] (new tokens of a row that are real, 1 ≤ count ≤ T). New token i of a
    * row stands at position past + i. Results: output [B, T, H, D] (rows at or beyond count are
    * undefined), updated keys, updated values (cells at or beyond past + count are undefined, but
-   * finite). Either T = 1 or past = 0 in every row. No gradient.
+   * finite). Either T = 1 or past = 0 in every row. No gradient. `scoreCap` as in `attention`.
    */
-  cachedAttention: { readonly scale: number; readonly window?: number };
+  cachedAttention: {
+    readonly scale: number;
+    readonly scoreCap?: number;
+    readonly window?: number;
+  };
 }
 
 /** Attributes of each primitive. */

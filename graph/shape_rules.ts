@@ -152,6 +152,12 @@ function checkWindow(what: string, window: number | undefined): void {
   }
 }
 
+function checkCap(what: string, cap: number | undefined): void {
+  if (cap !== undefined && !(Number.isFinite(cap) && cap > 0)) {
+    fail(what, "the cap must be a positive number", `${cap}`);
+  }
+}
+
 function attentionHeads(what: string, query: Shape, key: Shape): void {
   const [heads, keyHeads] = [query[2], key[2]];
   if (typeof heads !== "number" || typeof keyHeads !== "number" || heads % keyHeads !== 0) {
@@ -392,7 +398,8 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
     }
     return [{ dtype: "float32", shape: [...x.slice(0, -1), outputs!] }];
   },
-  tokenLogProb(operands, { chunks }) {
+  tokenLogProb(operands, { chunks, logitCap }) {
+    checkCap("tokenLogProb", logitCap);
     arity("tokenLogProb", operands, 3);
     const hidden = demand("tokenLogProb", operands, 0, "float32");
     const vocabulary = demand("tokenLogProb", operands, 1, "float32");
@@ -418,8 +425,9 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
     }
     return [{ dtype: "float32", shape: checkRank("regroup", [from[0]!, ...x.slice(1)]) }];
   },
-  attention(operands, { mask, lengths, bias }) {
+  attention(operands, { scoreCap, mask, lengths, bias }) {
     const tree = mask.kind === "tree";
+    checkCap("attention", scoreCap);
     if (mask.kind === "causal") checkWindow("attention", mask.window);
     arity("attention", operands, 3 + (lengths ? 1 : 0) + (tree ? 2 : 0) + (bias ? 1 : 0));
     const query = demand("attention", operands, 0, "float32");
@@ -456,7 +464,8 @@ export const shapeRules: { readonly [P in Primitive]: ShapeRule<P> } = {
     }
     return [{ dtype: "float32", shape: query }];
   },
-  cachedAttention(operands, { window }) {
+  cachedAttention(operands, { scoreCap, window }) {
+    checkCap("cachedAttention", scoreCap);
     checkWindow("cachedAttention", window);
     arity("cachedAttention", operands, 7);
     const query = demand("cachedAttention", operands, 0, "float32");

@@ -23,6 +23,7 @@ import {
   targetLogits,
 } from "./decompose.ts";
 import type { Attributes, CompositePrimitive, Value } from "./program.ts";
+import type { SoftCapped } from "./soft_cap.ts";
 import { flatten, once, sumTo, type VjpRule } from "./vjp.ts";
 
 /** A forward pass that leaves what the gradient needs. */
@@ -41,18 +42,19 @@ export const expansions: { readonly [C in CompositePrimitive]?: Expansion<C> } =
     const forward = attentionForward(g, operands, attributes);
     return { results: [forward.output], residuals: forward };
   },
-  tokenLogProb(g, [hidden, vocabulary, targets], { chunks }) {
+  tokenLogProb(g, [hidden, vocabulary, targets], { chunks, logitCap }) {
     const bounds = chunkBounds(vocabulary!, chunks);
-    const target = targetLogits(g, hidden!, vocabulary!, targets!);
+    const target = targetLogits(g, hidden!, vocabulary!, targets!, logitCap);
     // A chunk waits for what the one before leaves, x + 0 · c, so that one chunk's logits exist at a time.
     let waiting = hidden!;
     const parts = bounds.slice(1).map((_, chunk) => {
-      const { rows, logits } = chunkLogits(g, waiting, vocabulary!, bounds, chunk);
-      const largest = g.reduceMax(logits, [1], true);
-      const powers = g.exp(g.sub(logits, largest));
-      const expected = g.matmul(powers, rows);
+      const { rows, logits } = chunkLogits(g, waiting, vocabulary!, { bounds, chunk, logitCap });
+      const largest = g.reduceMax(logits.value, [1], true);
+      const powers = g.exp(g.sub(logits.value, largest));
+      const slopes = steepened(g, powers, logits);
+      const expected = g.matmul(slopes, rows);
       waiting = g.add(hidden!, g.mul(g.slice(expected, 1, 0, 1), g.constant(0)));
-      return { largest, powers, sum: g.reduceSum(powers, [1], true), expected };
+      return { largest, slopes, sum: g.reduceSum(powers, [1], true), expected };
     });
     const largest = parts.map((part) => part.largest).reduce((a, b) => g.maximum(a, b));
     const sumUp = (of: (part: typeof parts[number]) => Value) =>
@@ -63,11 +65,15 @@ export const expansions: { readonly [C in CompositePrimitive]?: Expansion<C> } =
     const sum = sumUp((part) => part.sum); // [N, 1]
     const total = g.add(g.log(sum), largest);
     return {
-      results: [g.sub(target.logits, g.reshape(total, target.logits.shape))],
+      results: [g.reshape(g.sub(target.logits.value, total), targets!.shape)],
       residuals: {
-        slope: g.sub(target.rows, g.div(sumUp((part) => part.expected), sum)),
+        slope: g.sub(
+          steepened(g, target.rows, target.logits),
+          g.div(sumUp((part) => part.expected), sum),
+        ),
+        target: target.logits,
         total,
-        ...(parts.length === 1 ? { kept: { powers: parts[0]!.powers, sum } } : {}),
+        ...(parts.length === 1 ? { kept: { slopes: parts[0]!.slopes, sum } } : {}),
       } satisfies LogProbForward,
     };
   },
@@ -83,12 +89,25 @@ export const expansions: { readonly [C in CompositePrimitive]?: Expansion<C> } =
 
 /** What `tokenLogProb` keeps of its forward pass. */
 interface LogProbForward {
-  /** d log p / d hidden [N, D]: the target's row minus the mean of all rows under p. */
+  /**
+   * d log p / d hidden [N, D]: the target's row minus the mean of all rows under p, each times the
+   * slope of its logit's cap.
+   */
   readonly slope: Value;
+  /** The targets' logits [N, 1]. */
+  readonly target: SoftCapped;
   /** log Σ exp of the logits [N, 1]. */
   readonly total: Value;
-  /** Probabilities in one chunk, as powers [N, V] over their sum [N, 1]; larger than all else. */
-  readonly kept?: { readonly powers: Value; readonly sum: Value };
+  /**
+   * Probabilities times the slopes of the cap in one chunk, as [N, V] over a sum [N, 1]; larger than
+   * all else.
+   */
+  readonly kept?: { readonly slopes: Value; readonly sum: Value };
+}
+
+/** x times the slope of a cap. */
+function steepened(g: ProgramBuilder, x: Value, { slope }: Pick<SoftCapped, "slope">): Value {
+  return slope ? g.mul(x, slope()) : x;
 }
 
 /** Sum over all axes but the last, for a weight of one axis. */
@@ -194,23 +213,25 @@ export const compositeVjps: { readonly [C in CompositePrimitive]: VjpRule<C> } =
   },
   tokenLogProb({ g, operands, attributes, cotangent, residuals }) {
     const [hidden, vocabulary, targets] = operands as [Value, Value, Value];
-    const { slope, total, kept } = residuals as LogProbForward;
+    const { slope, target, total, kept } = residuals as LogProbForward;
     const column = g.reshape(cotangent, [...cotangent.shape, 1]);
     return [
       () => g.mul(column, slope),
       () => {
         const scaled = g.mul(column, hidden); // [N, D]
-        const product = (probabilities: Value, x: Value) =>
-          g.matmul(probabilities, x, { transposeA: true });
-        const bounds = chunkBounds(vocabulary, attributes.chunks);
+        const product = (slopes: Value, x: Value) => g.matmul(slopes, x, { transposeA: true });
+        const { chunks, logitCap } = attributes;
+        const bounds = chunkBounds(vocabulary, chunks);
         const expected = kept
-          ? [product(kept.powers, g.div(scaled, kept.sum))]
+          ? [product(kept.slopes, g.div(scaled, kept.sum))]
           : bounds.slice(1).map((_, chunk) => {
-            const { logits } = chunkLogits(g, hidden, vocabulary, bounds, chunk);
-            return product(g.exp(g.sub(logits, total)), scaled);
+            const { logits } = chunkLogits(g, hidden, vocabulary, { bounds, chunk, logitCap });
+            const probabilities = g.exp(g.sub(logits.value, total));
+            return product(steepened(g, probabilities, logits), scaled);
           });
         const whole = expected.length === 1 ? expected[0]! : g.concat(expected, 0);
-        return g.sub(g.scatterAdd(scaled, targets, vocabulary.shape[0]!), whole);
+        const direct = steepened(g, scaled, target);
+        return g.sub(g.scatterAdd(direct, targets, vocabulary.shape[0]!), whole);
       },
       undefined,
     ];
@@ -230,21 +251,24 @@ export const compositeVjps: { readonly [C in CompositePrimitive]: VjpRule<C> } =
       forward.sees ? g.mul(upper, forward.sees) : upper,
       forward.query.shape,
     ); // [B, Hkv, G·T, D]
+    /** Cotangent of the scores that the softmax is of [B, Hkv, G·T, S]. */
     const scores = once(() => {
       const direct = g.matmul(gradient, forward.value, { transposeB: true });
       // Σ_j P_ij dP_ij = dO_i · O_i, over D and not over S.
       const mean = g.reduceSum(g.mul(gradient, forward.context), [3], true);
       return g.mul(forward.probabilities, g.sub(direct, mean));
     });
+    /** That of the scaled scores, before a cap. */
+    const uncapped = once(() => steepened(g, scores(), forward));
     const contributions: ((() => Value) | undefined)[] = [
       () =>
         ungroupHeads(
           g,
-          g.mul(g.matmul(scores(), forward.key), g.constant(scale)),
+          g.mul(g.matmul(uncapped(), forward.key), g.constant(scale)),
           heads,
           time,
         ),
-      () => g.transpose(g.matmul(scores(), forward.query, { transposeA: true }), [0, 2, 1, 3]),
+      () => g.transpose(g.matmul(uncapped(), forward.query, { transposeA: true }), [0, 2, 1, 3]),
       () =>
         g.transpose(
           g.matmul(forward.probabilities, gradient, { transposeA: true }),

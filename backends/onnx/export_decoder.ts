@@ -221,9 +221,10 @@ function linear(
 /** Attention over what was given and what is new, joined; heads that share keys are rows beside each other. */
 function growingAttention(
   graph: GraphEmitter,
-  { attributes: { scale, window }, operands }: Extract<Equation, { primitive: "cachedAttention" }>,
+  { attributes, operands }: Extract<Equation, { primitive: "cachedAttention" }>,
   { operands: [query, key, value, pastKeys, pastValues], results: [output, keys, values] }: Names,
 ): void {
+  const { scale, scoreCap, window } = attributes;
   const [batch, time, heads, size] = operands[0]!.shape as [Shape[0], Shape[0], number, number];
   const kvHeads = operands[1]!.shape[2] as number;
   const group = heads / kvHeads;
@@ -242,7 +243,11 @@ function growingAttention(
   const turned = graph.node("Transpose", [keys!], { attributes: { perm: [0, 1, 3, 2] } });
   const products = graph.node("MatMul", [grouped, turned]); // [B, Hkv, G·T, S]
   const scores = graph.node("Reshape", [products, graph.shape([batch, heads, time, TOTAL])]);
-  const scaled = graph.node("Mul", [scores, graph.literal("float32", [], [scale])]);
+  const times = (name: string, by: number) =>
+    graph.node("Mul", [name, graph.literal("float32", [], [by])]);
+  const scaled = scoreCap === undefined
+    ? times(scores, scale)
+    : times(graph.node("Tanh", [times(scores, scale / scoreCap)]), scoreCap);
   const masked = graph.node("Add", [scaled, mask(graph, time, window)]);
   const weights = graph.node("Softmax", [masked], { attributes: { axis: -1 } });
   const back = group === 1 ? weights : graph.node("Reshape", [

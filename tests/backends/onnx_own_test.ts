@@ -266,8 +266,8 @@ testWith(
     const hidden = g.input("hidden", "float32", ["n", 8]);
     const vocabulary = g.parameter("weights", "vocabulary", [50, 8]);
     const targets = g.input("targets", "int32", ["n"]);
-    g.output("one", g.tokenLogProb(hidden, vocabulary, targets, 1));
-    g.output("three", g.tokenLogProb(hidden, vocabulary, targets, 3));
+    g.output("one", g.tokenLogProb(hidden, vocabulary, targets));
+    g.output("three", g.tokenLogProb(hidden, vocabulary, targets, { chunks: 3 }));
     g.parameter("weights", "unused", [2]);
     const program = g.build();
     const table = noise(3, [50, 8]);

@@ -147,8 +147,9 @@ const lengths = given(["b"], (index, { t }) => index === 0 ? t! : Math.max(1, t!
 function attention(
   name: string,
   mask: Mask,
-  { extra = [], lengths = false, bias = false, operands }: {
+  { extra = [], lengths = false, bias = false, scoreCap, operands }: {
     readonly extra?: readonly Operand[];
+    readonly scoreCap?: number;
     readonly lengths?: boolean;
     readonly bias?: boolean;
     readonly operands?: readonly Operand[];
@@ -157,7 +158,7 @@ function attention(
   return of(
     name,
     [...(operands ?? [query, keyOrValue, keyOrValue]), ...extra],
-    { scale: 0.35, mask, lengths, bias },
+    { scale: 0.35, ...(scoreCap === undefined ? {} : { scoreCap }), mask, lengths, bias },
   );
 }
 
@@ -175,14 +176,14 @@ function cached(
   time: number | "t",
   past: Operand,
   count: Operand,
-  window?: number,
+  more: Omit<Attributes["cachedAttention"], "scale"> = {},
 ): PrimitiveCase<Attributes["cachedAttention"]> {
   const fresh = float(["b", time, 2, 8]);
   const cache = float(["b", 2, CAPACITY, 8]);
   return of<Attributes["cachedAttention"]>(
     name,
     [float(["b", time, 4, 8]), fresh, fresh, cache, cache, past, count],
-    { scale: 0.35, ...(window === undefined ? {} : { window }) },
+    { scale: 0.35, ...more },
     {
       mask(g, operands, [output, keys, values]) {
         const past = g.reshape(operands[5]!, ["b", 1, 1, 1]);
@@ -350,8 +351,14 @@ const compositeCases: Pick<Cases, CompositePrimitive> = {
       { bias: true, lora: { scale: 2 } },
     ),
   ],
-  tokenLogProb: [1, 3, 7].map((chunks) =>
-    of(`chunks: ${chunks}`, [float(["t", 4]), float([7, 4]), int(["t"], 7)], { chunks })
+  tokenLogProb: [undefined, 1.5].flatMap((logitCap) =>
+    [1, 3, 7].map((chunks) =>
+      of<Attributes["tokenLogProb"]>(
+        `chunks: ${chunks}${logitCap === undefined ? "" : `, logits within ${logitCap}`}`,
+        [float(["t", 4]), float([7, 4]), int(["t"], 7)],
+        { chunks, ...(logitCap === undefined ? {} : { logitCap }) },
+      )
+    )
   ),
   regroup: [
     // Row m takes m − 1 and m + 1, so the transpose is the same.
@@ -416,6 +423,21 @@ const compositeCases: Pick<Cases, CompositePrimitive> = {
         },
       )
     ),
+    // Scores of these operands reach 4.
+    attention("capped", { kind: "causal" }, { scoreCap: 1.2 }),
+    attention("capped in a window", { kind: "causal", window: 2 }, { scoreCap: 0.7 }),
+    attention("capped tree", { kind: "tree" }, { scoreCap: 1.2, extra: [segments, parents] }),
+    attention("capped, then a bias", { kind: "bidirectional" }, {
+      scoreCap: 1.2,
+      bias: true,
+      extra: [float(["b", 4, "t", "t"])],
+    }),
+    attention("capped, an encoder's", { kind: "bidirectional" }, {
+      scoreCap: 1.2,
+      operands: [float(["b", "t", 3, 4]), float(["b", 7, 3, 4]), float(["b", 7, 3, 4])],
+      lengths: true,
+      extra: [given(["b"], (index) => index === 0 ? 6 : 0)],
+    }),
     attention("one key head", { kind: "causal" }, {
       operands: [float(["b", "t", 3, 2]), float(["b", "t", 1, 2]), float(["b", "t", 1, 2])],
     }),
@@ -435,7 +457,14 @@ const compositeCases: Pick<Cases, CompositePrimitive> = {
       1,
       given(["b"], (index) => index === 0 ? 5 : 1),
       given(["b"], () => 1),
-      2,
+      { window: 2 },
+    ),
+    cached(
+      "one token in a window, capped",
+      1,
+      given(["b"], (index) => index === 0 ? 5 : 1),
+      given(["b"], () => 1),
+      { window: 2, scoreCap: 0.7 },
     ),
     cached(
       "a ragged prefill",
@@ -448,7 +477,21 @@ const compositeCases: Pick<Cases, CompositePrimitive> = {
       "t",
       given(["b"], () => 0),
       given(["b"], (index, { t }) => index === 0 ? t! : t! - 1),
-      2,
+      { window: 2 },
+    ),
+    cached(
+      "a prefill, capped",
+      "t",
+      given(["b"], () => 0),
+      given(["b"], (index, { t }) => index === 0 ? t! : t! - 1),
+      { scoreCap: 1.2 },
+    ),
+    cached(
+      "a prefill in a window, capped",
+      "t",
+      given(["b"], () => 0),
+      given(["b"], (index, { t }) => index === 0 ? t! : t! - 1),
+      { window: 2, scoreCap: 0.7 },
     ),
   ],
 };

@@ -133,7 +133,7 @@ export function tinyLlama({ chunks }: { readonly chunks: number }): Program {
     x = g.add(x, linear(gated, `${layer}.down`));
   }
   const hidden = g.reshape(g.rmsNorm(x, base("norm"), 1e-5), ["batch*time", HIDDEN]);
-  const logProbs = g.tokenLogProb(hidden, base("embedding"), targets, chunks);
+  const logProbs = g.tokenLogProb(hidden, base("embedding"), targets, { chunks });
   g.output("log_probs", logProbs);
   g.output("loss", g.neg(g.reduceSum(g.mul(logProbs, weights))));
   return g.build();

@@ -113,8 +113,15 @@ const misfits: Readonly<Record<string, readonly [() => unknown, string]>> = {
     "float32[b, t, 4], float32[5, 3]",
   ],
   "chunks beyond the vocabulary": [
-    () => g.tokenLogProb(g.reshape(x, ["b*t", 4]), weight, g.reshape(n, ["b*t"]), 6),
+    () => g.tokenLogProb(g.reshape(x, ["b*t", 4]), weight, g.reshape(n, ["b*t"]), { chunks: 6 }),
     "Cannot apply tokenLogProb as chunks must be an integer from 1 to 5: 6",
+  ],
+  "a cap of 0": [
+    () => {
+      const heads = g.broadcast(g.constant(0), ["b", "t", 1, 2]);
+      g.attention(heads, heads, heads, { scale: 1, scoreCap: 0, mask: { kind: "causal" } });
+    },
+    "Cannot apply attention as the cap must be a positive number: 0",
   ],
   "heads that do not group": [
     () => {

@@ -320,29 +320,31 @@ Deno.test("grad() shares probabilities, logits and masks with the forward pass",
   assert.equal(overVocabulary, 2); // logits, and the hidden states' gradient
 });
 
-Deno.test("tokenLogProb does not depend on its chunks, nor do its gradients", () => {
-  const results = [1, 3, 7].map((chunks) => {
-    const g = new ProgramBuilder("chunks");
-    const hidden = g.parameter("w", "hidden", [4, 3]);
-    const vocabulary = g.parameter("w", "vocabulary", [7, 3]);
-    const targets = g.constant([0, 6, 2, 2], [4], "int32");
-    const logProbs = g.tokenLogProb(hidden, vocabulary, targets, chunks);
-    g.output("loss", g.reduceSum(g.mul(logProbs, g.constant([1, -2, 3, 0.5], [4]))));
-    const wrt = [{ scope: "w", name: "hidden" }, { scope: "w", name: "vocabulary" }];
-    const random = randomNumbers(3);
-    const tensor = (...shape: number[]): Float64Tensor => ({
-      shape,
-      data: Float64Array.from({ length: shape[0]! * shape[1]! }, () => 4 * random() - 2),
+for (const caps of [{}, { logitCap: 2 }]) {
+  Deno.test(`tokenLogProb does not depend on its chunks, nor do its gradients, ${JSON.stringify(caps)}`, () => {
+    const results = [1, 3, 7].map((chunks) => {
+      const g = new ProgramBuilder("chunks");
+      const hidden = g.parameter("w", "hidden", [4, 3]);
+      const vocabulary = g.parameter("w", "vocabulary", [7, 3]);
+      const targets = g.constant([0, 6, 2, 2], [4], "int32");
+      const logProbs = g.tokenLogProb(hidden, vocabulary, targets, { chunks, ...caps });
+      g.output("loss", g.reduceSum(g.mul(logProbs, g.constant([1, -2, 3, 0.5], [4]))));
+      const wrt = [{ scope: "w", name: "hidden" }, { scope: "w", name: "vocabulary" }];
+      const random = randomNumbers(3);
+      const tensor = (...shape: number[]): Float64Tensor => ({
+        shape,
+        data: Float64Array.from({ length: shape[0]! * shape[1]! }, () => 4 * random() - 2),
+      });
+      const w = { hidden: tensor(4, 3), vocabulary: tensor(7, 3) };
+      return interpret(grad(g.build(), "loss", wrt), { stores: { w } }).outputs;
     });
-    const w = { hidden: tensor(4, 3), vocabulary: tensor(7, 3) };
-    return interpret(grad(g.build(), "loss", wrt), { stores: { w } }).outputs;
-  });
-  for (const name of ["loss", "grad/w/hidden", "grad/w/vocabulary"]) {
-    for (const other of results.slice(1)) {
-      assertClose(other[name]!.data, results[0]![name]!.data, SAME, name);
+    for (const name of ["loss", "grad/w/hidden", "grad/w/vocabulary"]) {
+      for (const other of results.slice(1)) {
+        assertClose(other[name]!.data, results[0]![name]!.data, SAME, name);
+      }
     }
-  }
-});
+  });
+}
 
 Deno.test("gradients() computes between checkpoints again, to the same numbers", () => {
   const program = (checkpointing: boolean) => {

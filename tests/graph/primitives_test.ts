@@ -124,7 +124,15 @@ const byHand: { readonly [P in Primitive]: readonly ByHand[] } = {
       [Math.log(0.75), Math.log(0.25)],
     ],
     [
-      (g) => g.tokenLogProb(rows(g, [1], [1]), rows(g, [0], [ln3]), ints(g, 1, 0), 2),
+      (g) => g.tokenLogProb(rows(g, [1], [1]), rows(g, [0], [ln3]), ints(g, 1, 0), { chunks: 2 }),
+      [Math.log(0.75), Math.log(0.25)],
+    ],
+    // 2 ln 3 · tanh(½ ln 3) = ln 3, as tanh(½ ln 3) = ½.
+    [
+      (g) =>
+        g.tokenLogProb(rows(g, [ln3], [ln3]), rows(g, [0], [ln3]), ints(g, 1, 0), {
+          logitCap: 2 * ln3,
+        }),
       [Math.log(0.75), Math.log(0.25)],
     ],
   ],
@@ -161,6 +169,15 @@ const byHand: { readonly [P in Primitive]: readonly ByHand[] } = {
       (g) =>
         g.attention(times(g, 0, ln3), times(g, 0, 1), times(g, 4, 8), {
           scale: 1,
+          mask: { kind: "bidirectional" },
+        }),
+      [6, 7],
+    ],
+    [
+      (g) =>
+        g.attention(times(g, 0, ln3), times(g, 0, ln3), times(g, 4, 8), {
+          scale: 1,
+          scoreCap: 2 * ln3,
           mask: { kind: "bidirectional" },
         }),
       [6, 7],

@@ -29,7 +29,7 @@ function vocabularyProgram(): Program {
   const logits = g.linear(hidden, w, { bias: g.parameter("weights", "bias", [11]) });
   g.output("logits", logits);
   g.output("back", g.matmul(g.softmax(logits), w));
-  g.output("log_probs", g.tokenLogProb(hidden, w, ids, 3));
+  g.output("log_probs", g.tokenLogProb(hidden, w, ids, { chunks: 3 }));
   g.output("rows", g.reduceSum(g.matmul(hidden, g.slice(w, 0, 2, 9), { transposeB: true }), [0]));
   return g.build();
 }

@@ -95,7 +95,7 @@ export const composite: Lowerings<Native> = {
   },
   /** Several new positions with a past are refused at run time; see `checkPast`. */
   cachedAttention(graph, equation, { operands, results }) {
-    const { scale, window } = equation.attributes;
+    const { scale, scoreCap, window } = equation.attributes;
     const [query, key] = equation.operands.map((operand) => operand.shape) as [Shape, Shape];
     const [batch, time] = query as [Shape[0], Shape[0]];
     const flat = (name: string, shape: Shape) =>
@@ -128,6 +128,7 @@ export const composite: Lowerings<Native> = {
         kv_num_heads: key[2] as number,
         scale: { float: scale },
         local_window_size: window ?? -1,
+        ...(scoreCap === undefined ? {} : { softcap: { float: scoreCap } }),
       },
     });
     graph.reshape(output, [batch!, time!, elementCount(query.slice(2))], query, results[0]!);

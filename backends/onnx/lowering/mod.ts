@@ -59,10 +59,10 @@ export function isLowered(equation: Equation, target: Target = "cpu"): boolean {
   if (lowerings[target][equation.primitive] === "decompose") return false;
   if (equation.primitive === "attention") {
     // An encoder's. That of training has no lengths, and shares its parts with its gradient.
-    const { operands: [query, key], attributes: { mask, lengths } } = equation;
+    const { operands: [query, key], attributes: { scoreCap, mask, lengths } } = equation;
     const [heads, size] = query!.shape.slice(2);
-    return mask.kind === "bidirectional" && lengths && heads === key!.shape[2] &&
-      typeof heads === "number" && typeof size === "number";
+    return mask.kind === "bidirectional" && lengths && scoreCap === undefined &&
+      heads === key!.shape[2] && typeof heads === "number" && typeof size === "number";
   }
   if (equation.primitive === "cachedAttention") {
     const headSize = equation.operands[0]!.shape[3];

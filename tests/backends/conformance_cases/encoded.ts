@@ -50,7 +50,7 @@ const readers: Program = program("readers", (g) => {
   g.output("twice", g.linear(x, v));
   g.output("back", g.matmul(wide, w));
   g.output("rows", g.gather(w, ids));
-  g.output("tokens", g.tokenLogProb(g.mul(x, g.constant(0.01)), w, targets, 3));
+  g.output("tokens", g.tokenLogProb(g.mul(x, g.constant(0.01)), w, targets, { chunks: 3 }));
   g.output("values", g.neg(w));
   g.output("itself", v);
 });
