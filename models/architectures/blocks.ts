@@ -78,6 +78,8 @@ export function blockOf(
 export interface AttentionSettings {
   /** Factor of the scores. */
   readonly scale: number;
+  /** c: scaled scores s become c · tanh(s / c). */
+  readonly scoreCap?: number;
   /** Tokens a query sees, itself with them; all before it where absent. */
   readonly window?: number;
 }
@@ -96,6 +98,7 @@ export function attentionSettings(config: DecoderConfig, layer: number): Attenti
   const window = config.windows?.[layer] ?? undefined;
   return {
     scale: config.scoreScale ?? 1 / Math.sqrt(config.headDim),
+    ...(config.scoreCap === undefined ? {} : { scoreCap: config.scoreCap }),
     ...(window === undefined ? {} : { window }),
   };
 }

@@ -7,7 +7,7 @@
 import type { RopeScaling } from "./rope.ts";
 
 /** Families that the decoder program computes; see {@linkcode families}. */
-export type Architecture = "llama" | "mistral" | "qwen2" | "qwen3" | "gemma3" | "gpt2";
+export type Architecture = "llama" | "mistral" | "qwen2" | "qwen3" | "gemma2" | "gemma3" | "gpt2";
 
 /** Queries and keys are rotated by angles that grow with the position. */
 export interface RotaryPositions {
@@ -64,6 +64,10 @@ export interface DecoderConfig {
   readonly activation?: Activation;
   /** Factor of the attention scores; 1/√headDim if absent. */
   readonly scoreScale?: number;
+  /** c: a scaled score s becomes c · tanh(s / c). Scores are not capped if absent. */
+  readonly scoreCap?: number;
+  /** The same for the logits of the vocabulary. */
+  readonly logitCap?: number;
   /**
    * For each block, how many tokens a query sees, itself with them; null where it sees all before it.
    * No block has a window if absent.
@@ -122,8 +126,12 @@ export function checkConfig(config: DecoderConfig, where: string): DecoderConfig
   if (config.heads % config.kvHeads !== 0) {
     fail(`${config.heads} heads must be a multiple of the key-value heads`, config.kvHeads);
   }
-  const positive = new Map([["the norm's epsilon", config.normEps]]);
-  if (config.scoreScale !== undefined) positive.set("the scale of the scores", config.scoreScale);
+  const positive = new Map<string, number | undefined>([
+    ["the norm's epsilon", config.normEps],
+    ["the scale of the scores", config.scoreScale],
+    ["the cap of the scores", config.scoreCap],
+    ["the cap of the logits", config.logitCap],
+  ]);
   if (config.positions.kind === "rotary") {
     const { theta, windowTheta = theta, scaling } = config.positions;
     if (config.headDim % 2 !== 0) fail("the head size must be even", config.headDim);
@@ -133,7 +141,9 @@ export function checkConfig(config: DecoderConfig, where: string): DecoderConfig
     }
   }
   for (const [what, value] of positive) {
-    if (!Number.isFinite(value) || value <= 0) fail(`${what} must be a positive number`, value);
+    if (value !== undefined && !(Number.isFinite(value) && value > 0)) {
+      fail(`${what} must be a positive number`, value);
+    }
   }
   for (const id of [config.bosTokenId ?? 0, ...config.eosTokenIds]) {
     if (!Number.isSafeInteger(id) || id < 0 || id >= config.vocabSize) {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Dim, product, type ProgramBuilder, type Value } from "../../graph/mod.ts";
+import { type Dim, product, type ProgramBuilder, softCapped, type Value } from "../../graph/mod.ts";
 import { type Attend, attention, blockOf, feedForward, norm } from "./blocks.ts";
 import type { DecoderConfig, RotaryPositions } from "./config.ts";
 import { families } from "./families.ts";
@@ -93,6 +93,12 @@ export function vocabulary(
   const { embedding, head } = layoutOf(config);
   const name = use === "output" && !tieWordEmbeddings ? head : embedding;
   return g.parameter(WEIGHTS, `${name}.weight`, [vocabSize, hiddenSize]);
+}
+
+/** Logits [..., V] of hidden states [..., hidden]. */
+export function vocabularyLogits(g: ProgramBuilder, config: DecoderConfig, hidden: Value): Value {
+  const matrix = vocabulary(g, config, "output");
+  return softCapped(g, config.logitCap, hidden, (x) => g.linear(x, matrix)).value;
 }
 
 /** Hidden states of chosen positions. @returns [N, hidden] of rows int32 [N] into [B·T]. */

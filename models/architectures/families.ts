@@ -7,7 +7,8 @@
  * | Mistral (Jiang et al. 2023, arXiv:2310.06825) | RMS | sliding windows |
  * | Qwen2 (arXiv:2407.10671) | RMS | biases of query, key and value |
  * | Qwen3 (arXiv:2505.09388) | RMS | norms of each query and key head |
- * | Gemma 3 (arXiv:2503.19786) | RMS · (1 + w) | head norms, norms behind each layer, scaled embeddings, windows |
+ * | Gemma 2 (arXiv:2408.00118) | RMS · (1 + w) | norms behind each layer, scaled embeddings, windows, capped scores and logits |
+ * | Gemma 3 (arXiv:2503.19786) | RMS · (1 + w) | as Gemma 2, with head norms and no caps |
  * | GPT-2 (Radford et al. 2019) | mean and variance | learned positions, one matrix for query, key and value, plain GELU |
  *
  * @module
@@ -47,18 +48,20 @@ const LLAMA: Family = {
   scaledEmbedding: false,
 };
 
+const GEMMA2: Family = {
+  ...LLAMA,
+  norm: "rms_offset",
+  sandwichNorms: true,
+  scaledEmbedding: true,
+};
+
 /** Every family. */
 export const families: { readonly [A in Architecture]: Family } = {
   llama: LLAMA,
   mistral: LLAMA,
   qwen2: LLAMA,
   qwen3: { ...LLAMA, headNorms: true },
-  gemma3: {
-    ...LLAMA,
-    norm: "rms_offset",
-    headNorms: true,
-    sandwichNorms: true,
-    scaledEmbedding: true,
-  },
+  gemma2: GEMMA2,
+  gemma3: { ...GEMMA2, headNorms: true },
   gpt2: { ...LLAMA, names: "gpt2", norm: "layer", gated: false },
 };

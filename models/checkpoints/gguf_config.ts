@@ -27,8 +27,25 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   llama: "llama",
   qwen2: "qwen2",
   qwen3: "qwen3",
+  gemma2: "gemma2",
   gemma3: "gemma3",
   gpt2: "gpt2",
+};
+
+/** A generation of Gemma: what llama.cpp knows of it where a file does not say. */
+interface Gemma {
+  /** Layers of the 27B model, whose score scale follows from its width. */
+  readonly largest: number;
+  /** Every such block sees all tokens. */
+  readonly period: number;
+  readonly window?: number;
+  readonly scoreCap?: number;
+  readonly logitCap?: number;
+}
+
+const GEMMAS: { readonly [A in Architecture]?: Gemma } = {
+  gemma2: { largest: 46, period: 2, window: 4096, scoreCap: 50, logitCap: 30 },
+  gemma3: { largest: 62, period: 6 },
 };
 
 /**
@@ -49,9 +66,14 @@ export async function configFromGguf(gguf: Gguf, fileName: string): Promise<Deco
 
   const splits = metadata.get("split.count");
   refuseUnless("split.count", splits === undefined || Number(splits) <= 1, splits);
-  for (const refused of ["expert_count", "final_logit_softcapping"].map(key)) {
-    refuseUnless(refused, !metadata.get(refused), metadata.get(refused));
-  }
+  const experts = metadata.get(key("expert_count"));
+  refuseUnless(key("expert_count"), !experts, experts);
+  const gemma = GEMMAS[architecture];
+  const cap = (name: "scoreCap" | "logitCap", rest: string) => {
+    const value = number(rest, gemma?.[name] ?? 0);
+    refuseUnless(key(rest), value === 0 || gemma !== undefined, value);
+    return value === 0 ? {} : { [name]: shortest(value) };
+  };
 
   const tokens = metadata.get("tokenizer.ggml.tokens");
   const hiddenSize = number("embedding_length");
@@ -95,37 +117,34 @@ export async function configFromGguf(gguf: Gguf, fileName: string): Promise<Deco
       : {}),
     ...(has("blk.0.ffn_down.bias") && !learned ? { mlpBias: true } : {}),
     ...(windows ? { windows } : {}),
-    ...(architecture === "gemma3"
-      ? { scoreScale: gemmaScale(layers, hiddenSize, heads, headDim) }
+    // Files do not hold it.
+    ...(gemma
+      ? { scoreScale: (layers === gemma.largest ? hiddenSize / heads : headDim) ** -0.5 }
       : {}),
-    ...(families[architecture].gated && architecture !== "gemma3"
-      ? {}
-      : { activation: "gelu_tanh" as const }),
+    ...cap("scoreCap", "attn_logit_softcapping"),
+    ...cap("logitCap", "final_logit_softcapping"),
+    ...(families[architecture].gated && !gemma ? {} : { activation: "gelu_tanh" as const }),
     ...(bos === undefined ? {} : { bosTokenId: tokenIds(bos, where)[0]! }),
     eosTokenIds: [...new Set(ends)],
     ...(hub === undefined ? {} : { name: hub }),
   }, where);
 }
 
-/** Gemma's score scale, which files do not hold: the 27B model's follows from its width. */
-function gemmaScale(layers: number, hiddenSize: number, heads: number, headDim: number): number {
-  return (layers === 62 ? hiddenSize / heads : headDim) ** -0.5;
-}
-
-/** Windows of the blocks; Gemma 3's leave out every sixth. */
+/** Windows of the blocks; Gemmas' leave out some. */
 function windowsOf(
   architecture: Architecture,
   fields: Fields,
   key: (rest: string) => string,
   layers: number,
 ): DecoderConfig["windows"] {
-  const window = fields.optionalNumber(key("attention.sliding_window"));
+  const gemma = GEMMAS[architecture];
+  const window = fields.optionalNumber(key("attention.sliding_window")) ?? gemma?.window;
   if (!window) return undefined;
   // Which of the other families' blocks it would hold for, files do not say.
-  const known = architecture === "llama" || architecture === "gemma3";
+  const known = architecture === "llama" || gemma !== undefined;
   fields.refuseUnless(key("attention.sliding_window"), known, window);
-  const period = architecture === "gemma3"
-    ? fields.number(key("attention.sliding_window_pattern"), 6)
+  const period = gemma
+    ? fields.number(key("attention.sliding_window_pattern"), gemma.period)
     : Infinity;
   return Array.from({ length: layers }, (_, layer) => (layer + 1) % period === 0 ? null : window);
 }

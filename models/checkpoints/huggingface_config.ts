@@ -126,21 +126,39 @@ const noWindows: LlamaVariant["windows"] = (json, { refuseUnless }) => {
 
 const biasIf = (json: Json) => json["attention_bias"] === true ? "all" as const : undefined;
 
-const gemma3: Read = (json, fields) => {
+/** `config.json`'s names of the caps. */
+const CAPS = { scoreCap: "attn_logit_softcapping", logitCap: "final_logit_softcapping" } as const;
+
+/** A generation of Gemma, with what holds where `config.json` does not say. */
+interface GemmaVariant {
+  readonly architecture: Architecture;
+  readonly vocabSize: number;
+  readonly maxPositions: number;
+  /** Every such block sees all tokens. */
+  readonly period: number;
+  readonly scoreCap?: number;
+  readonly logitCap?: number;
+}
+
+const gemma = (variant: GemmaVariant): Read => (json, fields) => {
   const { number, refuseUnless } = fields;
-  for (const cap of ["attn_logit_softcapping", "final_logit_softcapping"]) {
-    refuseUnless(cap, (json[cap] ?? null) === null, json[cap]);
-  }
   const both = json["use_bidirectional_attention"];
   refuseUnless("use_bidirectional_attention", !both, both);
   const layers = number("num_hidden_layers");
-  const period = number("sliding_window_pattern", 6);
-  const maxPositions = number("max_position_embeddings", 131_072);
+  const period = number("sliding_window_pattern", variant.period);
+  const maxPositions = number("max_position_embeddings", variant.maxPositions);
   const windows = windowsByType(json, fields, layers, (layer) => (layer + 1) % period !== 0);
   const attentionBias = biasIf(json);
+  const positions = ropePositions(json, fields, maxPositions);
+  const cap = (name: keyof typeof CAPS) => {
+    // null says that there is none.
+    const value = json[CAPS[name]] === null ? undefined : variant[name];
+    const found = fields.optionalNumber(CAPS[name]) ?? value;
+    return found === undefined ? {} : { [name]: found };
+  };
   return {
-    architecture: "gemma3",
-    vocabSize: number("vocab_size", 262_208),
+    architecture: variant.architecture,
+    vocabSize: number("vocab_size", variant.vocabSize),
     hiddenSize: number("hidden_size"),
     intermediateSize: number("intermediate_size"),
     layers,
@@ -148,10 +166,14 @@ const gemma3: Read = (json, fields) => {
     kvHeads: number("num_key_value_heads", 4),
     headDim: number("head_dim", 256),
     normEps: number("rms_norm_eps", 1e-6),
-    positions: ropePositions(json, fields, maxPositions),
-    maxPositions, // the stretched length itself
+    positions,
+    maxPositions: variant.architecture === "gemma3"
+      ? maxPositions // the stretched length itself
+      : stretchedPositions(maxPositions, positions.scaling),
     tieWordEmbeddings: (json["tie_word_embeddings"] ?? true) === true,
     scoreScale: number("query_pre_attn_scalar", 256) ** -0.5,
+    ...cap("scoreCap"),
+    ...cap("logitCap"),
     windows,
     ...(attentionBias ? { attentionBias } : {}),
     ...activationOf(json, "hidden_activation", "gelu_pytorch_tanh", fields),
@@ -202,7 +224,20 @@ const READERS: Readonly<Record<string, Read>> = {
     attentionBias: biasIf,
     windows: qwenWindows,
   }),
-  gemma3_text: gemma3,
+  gemma2: gemma({
+    architecture: "gemma2",
+    vocabSize: 256_000,
+    maxPositions: 8192,
+    period: 2,
+    scoreCap: 50,
+    logitCap: 30,
+  }),
+  gemma3_text: gemma({
+    architecture: "gemma3",
+    vocabSize: 262_208,
+    maxPositions: 131_072,
+    period: 6,
+  }),
   gpt2,
 };
 
@@ -229,8 +264,13 @@ export function configFromHuggingFace(
       ...tokenIds(json["eos_token_id"], where),
     ]),
   ];
+  const found = read(json, fields);
+  for (const name of Object.keys(CAPS) as (keyof typeof CAPS)[]) {
+    const cap = json[CAPS[name]] ?? null;
+    fields.refuseUnless(CAPS[name], cap === null || found[name] !== undefined, cap);
+  }
   return checkConfig({
-    ...read(json, fields),
+    ...found,
     ...(bos === undefined ? {} : { bosTokenId: bos }),
     eosTokenIds,
   }, where);
@@ -242,15 +282,27 @@ const CLASSES: { readonly [A in Architecture]: readonly [modelType: string, clas
   mistral: ["mistral", "MistralForCausalLM"],
   qwen2: ["qwen2", "Qwen2ForCausalLM"],
   qwen3: ["qwen3", "Qwen3ForCausalLM"],
+  gemma2: ["gemma2", "Gemma2ForCausalLM"],
   gemma3: ["gemma3_text", "Gemma3ForCausalLM"],
   gpt2: ["gpt2", "GPT2LMHeadModel"],
 };
 
-/** The `config.json` that transformers reads as this configuration. */
+/**
+ * The `config.json` that transformers reads as this configuration.
+ *
+ * @throws {RangeError} If it has a cap that transformers does not compute for its family.
+ */
 export function configToHuggingFace(config: DecoderConfig): Record<string, unknown> {
   const [modelType, className] = CLASSES[config.architecture];
   const [firstEos] = config.eosTokenIds;
   const activation = ACTIVATION_NAMES[config.activation ?? "silu"];
+  const isGemma = config.architecture === "gemma2" || config.architecture === "gemma3";
+  const cap = config.scoreCap ?? config.logitCap;
+  if (cap !== undefined && !isGemma) {
+    throw new RangeError(
+      `Cannot write config.json as only a Gemma may cap scores or logits: ${className}, ${cap}`,
+    );
+  }
   const common = {
     architectures: [className],
     bos_token_id: config.bosTokenId ?? null,
@@ -285,24 +337,31 @@ export function configToHuggingFace(config: DecoderConfig): Record<string, unkno
     num_hidden_layers: config.layers,
     num_key_value_heads: config.kvHeads,
     rms_norm_eps: config.normEps,
-    ...(config.architecture === "gemma3"
-      ? { hidden_activation: activation }
+    ...(isGemma
+      ? {
+        hidden_activation: activation,
+        [CAPS.scoreCap]: config.scoreCap ?? null,
+        [CAPS.logitCap]: config.logitCap ?? null,
+      }
       : { hidden_act: activation }),
     ...(config.scoreScale === undefined
       ? {}
       : { query_pre_attn_scalar: Number((config.scoreScale ** -2).toPrecision(12)) }),
-    ...windowFields(config),
+    ...windowFields(config, isGemma),
     ...ropeToHuggingFace(config.positions, config),
   };
 }
 
-function windowFields({ architecture, windows }: DecoderConfig): Record<string, unknown> {
+function windowFields(
+  { architecture, windows }: DecoderConfig,
+  isGemma: boolean,
+): Record<string, unknown> {
   const window = windows?.find((one) => one !== null) ?? null;
   if (architecture === "llama") return {};
   if (architecture === "mistral") return { sliding_window: window };
   return {
     sliding_window: window,
-    ...(architecture === "gemma3" ? {} : { use_sliding_window: window !== null }),
+    ...(isGemma ? {} : { use_sliding_window: window !== null }),
     ...(windows
       ? {
         layer_types: windows.map((one) => one === null ? "full_attention" : "sliding_attention"),

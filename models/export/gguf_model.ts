@@ -80,6 +80,8 @@ function ggufMetadata(config: DecoderConfig): [string, GgufEntry][] {
   if (rotary?.scaling && rotary.scaling.kind !== "linear") {
     refuse("its rotary scaling must be none or linear", rotary.scaling.kind);
   }
+  const cap = config.scoreCap ?? config.logitCap;
+  if (cap !== undefined) refuse("neither scores nor logits may be capped", cap);
   if (windows?.some((window) => window !== null && window < config.maxPositions)) {
     refuse("no layer may have a window", windows.find((window) => window !== null));
   }

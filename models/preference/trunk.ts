@@ -100,8 +100,11 @@ export function decoderTrunk(config: DecoderConfig): Trunk {
         ids,
         positions: g.iota(["batch", "time"], 1),
         lora,
-        attend: (_, query, key, value, { scale, ...window }) =>
-          g.attention(query, key, value, { scale, mask: { kind: "causal", ...window } }),
+        attend: (_, query, key, value, { window, ...scores }) =>
+          g.attention(query, key, value, {
+            ...scores,
+            mask: { kind: "causal", ...(window === undefined ? {} : { window }) },
+          }),
       });
       return selectRows(g, hidden, selected);
     },

@@ -13,7 +13,7 @@ import {
   type LoraShape,
   type NamedShape,
   selectRows,
-  vocabulary,
+  vocabularyLogits,
 } from "../architectures/mod.ts";
 
 /** Scope of the caches. */
@@ -67,7 +67,7 @@ export function decodeProgram(config: DecoderConfig, capacity: number, lora?: Lo
     return result.output;
   };
   const hidden = decoderHidden(g, config, { ids, positions, attend, lora });
-  const logits = g.linear(selectRows(g, hidden, last), vocabulary(g, config, "output")); // [batch, V]
+  const logits = vocabularyLogits(g, config, selectRows(g, hidden, last)); // [batch, V]
   g.output("logits", logits);
 
   const size = logitBlockSize(config.vocabSize);

@@ -5,7 +5,7 @@
  */
 
 import { type Program, ProgramBuilder } from "../../graph/mod.ts";
-import { type DecoderConfig, decoderHidden, vocabulary } from "../architectures/mod.ts";
+import { type DecoderConfig, decoderHidden, vocabularyLogits } from "../architectures/mod.ts";
 import { CACHE } from "./decode.ts";
 
 /**
@@ -32,6 +32,6 @@ export function exportProgram(config: DecoderConfig): Program {
       return result.output;
     },
   });
-  g.output("logits", g.linear(hidden, vocabulary(g, config, "output")));
+  g.output("logits", vocabularyLogits(g, config, hidden));
   return g.build();
 }

@@ -46,7 +46,7 @@ function tokenLogProbs(
     selectRows(g, hidden, rows),
     vocabulary(g, config, "output"),
     targets,
-    { chunks },
+    { chunks, ...(config.logitCap === undefined ? {} : { logitCap: config.logitCap }) },
   );
 }
 

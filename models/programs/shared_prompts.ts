@@ -88,9 +88,11 @@ function visibility(
   return g.select(seen, g.constant(0), g.constant(INVISIBLE));
 }
 
-/** Mask and scale of an attention layer. */
+/** Mask and scores of an attention layer. */
 export interface SharedAttentionOptions {
   readonly scale: number;
+  /** c: scaled scores s become c · tanh(s / c); they are not capped when not given. */
+  readonly scoreCap?: number;
   /** Tokens a query sees, itself included; all before it when not given. */
   readonly window?: number;
 }
@@ -106,20 +108,20 @@ export function sharedAttention(
   query: Value,
   key: Value,
   value: Value,
-  { scale, window }: SharedAttentionOptions,
+  { window, ...scores }: SharedAttentionOptions,
 ): Value {
   const { prompts, responses, keys } = shared;
   const ofPrompts = g.attention(
     spread(g, query, prompts),
     spread(g, key, prompts),
     spread(g, value, prompts),
-    { scale, mask: { kind: "causal", ...(window === undefined ? {} : { window }) } },
+    { ...scores, mask: { kind: "causal", ...(window === undefined ? {} : { window }) } },
   );
   const ofResponses = g.attention(
     spread(g, query, responses),
     spread(g, key, keys),
     spread(g, value, keys),
-    { scale, mask: { kind: "bidirectional" }, bias: visibility(g, shared, window) },
+    { ...scores, mask: { kind: "bidirectional" }, bias: visibility(g, shared, window) },
   );
   return g.add(collect(g, ofPrompts, prompts), collect(g, ofResponses, responses));
 }

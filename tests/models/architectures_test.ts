@@ -15,6 +15,9 @@ import {
   OPTIMIZERS,
   writeCheckpoint,
 } from "../../models/mod.ts";
+import { vocabularyLogits } from "../../models/architectures/mod.ts";
+import { SequenceReader } from "../../models/preference/sequence_reader.ts";
+import { decoderTrunk } from "../../models/preference/trunk.ts";
 import type { PreparedGroup } from "../../models/training/prepare.ts";
 import { takeStep } from "../../models/training/step.ts";
 import {
@@ -94,8 +97,14 @@ async function assertGreedy(
   const maxTokens = expected[0]!.ids.length;
   const options = { samples: 2, temperature: 0, topP: 1, maxTokens, seed: 0 };
   const sampled = await Array.fromAsync(policy.sample(prompts, options));
+  const scored = await Array.fromAsync(policy.logProbs(sampled));
   for (const [index, { ids }] of expected.entries()) {
-    for (const { tokenIds } of sampled[index]!.responses) assert.deepEqual(tokenIds, ids);
+    for (const [of, { tokenIds, logProb }] of sampled[index]!.responses.entries()) {
+      assert.deepEqual(tokenIds, ids);
+      // Greedy tokens do not show what normalises the logits, or holds them in bounds.
+      const total = scored[index]![of]!.reduce((sum, one) => sum + one, 0);
+      assert.ok(Math.abs(logProb! / total - 1) <= LOG_PROB_TOLERANCE, `${logProb} of ${total}`);
+    }
   }
 }
 
@@ -164,6 +173,38 @@ for (const name of names) {
 
   if (name !== variant.checkpoint) continue;
 
+  Deno.test(`decoderTrunk() has the hidden states that ${name}'s log-probabilities are of`, () =>
+    withBackend(async (backend) => {
+      const { config, tensors } = await openVariant(variant);
+      const { prompt_ids, responses: [response] } = groups[0]!;
+      const places = response!.map((_, at) => prompt_ids.length - 1 + at);
+      const { vocabSize, hiddenSize, tieWordEmbeddings } = config;
+      const reader = await SequenceReader.load(
+        decoderTrunk(config),
+        {
+          tensors: tieWordEmbeddings
+            ? []
+            : [{ name: "lm_head.weight", shape: [vocabSize, hiddenSize] }],
+          places: places.length,
+          settings: [],
+          outputs: (g, hidden) =>
+            g.reshape(vocabularyLogits(g, config, hidden), ["batch", places.length * vocabSize]),
+        },
+        tensors,
+        backend,
+      );
+      const [logits] = await reader.read([{ ids: [...prompt_ids, ...response!], places }]);
+      response!.forEach((id, at) => {
+        const own = logits!.subarray(at * vocabSize, (at + 1) * vocabSize);
+        const total = Math.log(own.reduce((sum, logit) => sum + Math.exp(logit), 0));
+        const [logProb, wanted] = [own[id]! - total, variant.base[0]![0]![at]!];
+        assert.ok(
+          Math.abs(logProb - wanted) <= LOG_PROB_TOLERANCE * Math.max(1, Math.abs(wanted)),
+          `token ${at}: ${logProb}, expected ${wanted}`,
+        );
+      });
+    }));
+
   Deno.test(`gradientProgram() equals PyTorch's gradients of all weights when the model is ${name}`, () =>
     withBackend(async (backend) => {
       const { model, policy, config } = await load(backend, variant, "all");
@@ -179,7 +220,7 @@ for (const name of names) {
     const { windows, ...config } = folder.config;
     const kept = name === "qwen2" || !windows ? {} : { windows };
     // Files hold no score scale: it is that of the head's size.
-    const scale = name === "gemma3" ? { scoreScale: config.headDim ** -0.5 } : {};
+    const scale = name.startsWith("gemma") ? { scoreScale: config.headDim ** -0.5 } : {};
     assert.deepEqual(file.config, { ...config, ...kept, ...scale, architecture });
     await assertSameTensors(folder, file);
   });
@@ -259,7 +300,7 @@ async function assertSameTensors(expected: Checkpoint, found: Checkpoint): Promi
   for (const [key, tensor] of expected.tensors) {
     const wanted = await readAsFloat32(tensor);
     const values = await readAsFloat32(found.tensors.get(key)!);
-    const shifted = found.format === "gguf" && found.config.architecture === "gemma3" &&
+    const shifted = found.format === "gguf" && found.config.architecture.startsWith("gemma") &&
       key.endsWith("norm.weight");
     const tolerance = shifted ? GGUF_NORM_TOLERANCE : 0;
     const far = wanted.findIndex((value, at) => Math.abs(value - values[at]!) > tolerance);

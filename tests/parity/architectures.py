@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    Gemma2Config,
     Gemma3TextConfig,
     GPT2Config,
     LlamaConfig,
@@ -88,6 +89,11 @@ CHECKPOINTS = {
         vocab_size=VOCAB, n_embd=16, n_layer=2, n_head=2, n_positions=64, bos_token_id=1,
         eos_token_id=2,
     ), ["c_attn", "c_fc", "c_proj"]),
+    # Without the caps scores would reach 10 and logits 4.
+    "gemma2": (Gemma2Config(
+        **SHAPE, head_dim=16, max_position_embeddings=64, query_pre_attn_scalar=12, sliding_window=5,
+        attn_logit_softcapping=1.5, final_logit_softcapping=2.5, rope_parameters=rope("default", 10000.0),
+    ), LINEAR),
 }
 
 # Other configurations of the Llama's weights.
@@ -244,8 +250,11 @@ def write_gguf(name, config):
     if arch == "llama":
         writer.add_rope_dimension_count(head_dim)
         writer.add_vocab_size(VOCAB)
-    if name in ("mistral", "gemma3"):
+    if name in ("mistral", "gemma2", "gemma3"):
         writer.add_sliding_window(config.sliding_window)
+    if name == "gemma2":
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
     if name == "gemma3":
         writer.add_uint32("gemma3.attention.sliding_window_pattern", 2)
     writer.add_tokenizer_model("gpt2")
@@ -259,7 +268,7 @@ def write_gguf(name, config):
     def permuted(data, heads):
         return data.reshape(heads, 2, head_dim // 2, *data.shape[1:]).swapaxes(1, 2).reshape(data.shape)
 
-    names = {**GGUF_NAMES, **(GEMMA_NAMES if name == "gemma3" else {})}
+    names = {**GGUF_NAMES, **(GEMMA_NAMES if name.startswith("gemma") else {})}
     for key, tensor in sorted(state_of(name).items()):
         data = tensor.float().numpy()
         stem, kind = key.rsplit(".", 1)
@@ -269,7 +278,7 @@ def write_gguf(name, config):
             data = permuted(data, heads if stem.endswith("q_proj") else config.num_key_value_heads)
         if name == "gpt2" and stem.endswith(("c_attn", "c_proj", "c_fc")):
             data = data.T
-        if name == "gemma3" and stem.endswith("norm"):
+        if name.startswith("gemma") and stem.endswith("norm"):
             data = data + 1
         data = np.ascontiguousarray(data, dtype=np.float32)
         if data.ndim == 2:

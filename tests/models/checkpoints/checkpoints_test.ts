@@ -177,7 +177,7 @@ Deno.test("openCheckpoint() names what it does not support", async () => {
   const cases: readonly (readonly [object, RegExp])[] = [
     [
       { model_type: "mamba" },
-      /^RangeError: Cannot open the model as its architecture in config.json must be one of llama, mistral, qwen2, qwen3, gemma3_text, gpt2: "mamba"$/,
+      /^RangeError: Cannot open the model as its architecture in config.json must be one of llama, mistral, qwen2, qwen3, gemma2, gemma3_text, gpt2: "mamba"$/,
     ],
     [
       { rope_scaling: { rope_type: "longrope" } },
@@ -193,7 +193,16 @@ Deno.test("openCheckpoint() names what it does not support", async () => {
     ],
     [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor/],
     [{ model_type: "gpt2", n_embd: 8, n_head: 2, scale_attn_weights: false }, /scale_attn_weights/],
-    [{ model_type: "gemma3_text", final_logit_softcapping: 30 }, /final_logit_softcapping/],
+    // No other family's program in transformers caps anything.
+    [
+      { attn_logit_softcapping: 50 },
+      /^RangeError: Cannot open the model as attn_logit_softcapping in config.json is not supported yet: 50$/,
+    ],
+    [{ model_type: "qwen3", final_logit_softcapping: 30 }, /final_logit_softcapping/],
+    [
+      { model_type: "gemma2", attn_logit_softcapping: -1 },
+      /the cap of the scores must be a positive number: -1$/,
+    ],
     [
       { model_type: "qwen2", use_sliding_window: true, layer_types: ["chunked_attention"] },
       /layer_types in config.json is not supported yet: "chunked_attention"$/,
@@ -216,7 +225,7 @@ Deno.test("openCheckpoint() names what it does not support", async () => {
     openCheckpoint(sources({ "m.gguf": tinyGguf(over) }));
   await assert.rejects(
     gguf({ "general.architecture": "mamba" }),
-    /must be one of llama, qwen2, qwen3, gemma3, gpt2: "mamba"$/,
+    /must be one of llama, qwen2, qwen3, gemma2, gemma3, gpt2: "mamba"$/,
   );
   await assert.rejects(
     gguf({ "llama.rope.scaling.type": "longrope" }),
@@ -231,6 +240,11 @@ Deno.test("openCheckpoint() names what it does not support", async () => {
     /yarn_attn_factor in m.gguf's metadata is not supported yet: 2$/,
   );
   await assert.rejects(gguf({ "llama.expert_count": 8 }), /expert_count/);
+  await assert.rejects(
+    gguf({ "llama.attn_logit_softcapping": 50 }),
+    /^RangeError: Cannot open the model as llama.attn_logit_softcapping in m.gguf's metadata is not supported yet: 50$/,
+  );
+  await assert.rejects(gguf({ "llama.final_logit_softcapping": 30 }), /final_logit_softcapping/);
   await assert.rejects(openCheckpoint({}), /^Error: Cannot open the checkpoint as it must have/);
 });
 

@@ -1,7 +1,86 @@
 // What is read of the config.json of published models, whose fields are copied here.
 
 import assert from "node:assert/strict";
-import { configFromHuggingFace } from "../../../models/mod.ts";
+import { configFromHuggingFace, configToHuggingFace } from "../../../models/mod.ts";
+import { configFromGguf } from "../../../models/checkpoints/gguf_config.ts";
+
+const gemma2 = {
+  model_type: "gemma2",
+  attention_bias: false,
+  attn_logit_softcapping: 50.0,
+  bos_token_id: 2,
+  eos_token_id: [1, 107],
+  final_logit_softcapping: 30.0,
+  head_dim: 128,
+  hidden_act: "gelu_pytorch_tanh",
+  hidden_activation: "gelu_pytorch_tanh",
+  hidden_size: 4608,
+  intermediate_size: 36864,
+  max_position_embeddings: 8192,
+  num_attention_heads: 32,
+  num_hidden_layers: 46,
+  num_key_value_heads: 16,
+  query_pre_attn_scalar: 144,
+  rms_norm_eps: 1e-6,
+  rope_theta: 10000.0,
+  sliding_window: 4096,
+  vocab_size: 256000,
+};
+
+Deno.test("configFromHuggingFace() finds the caps and every other window of gemma-2-27b-it", () => {
+  const config = configFromHuggingFace(gemma2);
+  assert.equal(config.scoreCap, 50);
+  assert.equal(config.logitCap, 30);
+  assert.equal(config.scoreScale, 1 / 12);
+  assert.deepEqual(config.windows, Array(23).fill([4096, null]).flat());
+  assert.deepEqual(config.positions, { kind: "rotary", theta: 1e4 });
+  assert.equal(config.activation, "gelu_tanh");
+  assert.equal(config.tieWordEmbeddings, true);
+});
+
+Deno.test("configFromGguf() takes llama.cpp's caps, windows and scale of Gemma 2 where none are said", async () => {
+  const sizes = {
+    block_count: 46,
+    context_length: 8192,
+    embedding_length: 4608,
+    feed_forward_length: 36864,
+    vocab_size: 256000,
+    "attention.head_count": 32,
+    "attention.head_count_kv": 16,
+    "attention.key_length": 128,
+    "attention.value_length": 128,
+    "attention.layer_norm_rms_epsilon": Math.fround(1e-6),
+  };
+  const open = (more: Readonly<Record<string, number>>) =>
+    configFromGguf({
+      version: 3,
+      metadata: new Map<string, string | number>([
+        ["general.architecture", "gemma2"],
+        ...Object.entries({ ...sizes, ...more }).map(([key, value]) =>
+          [`gemma2.${key}`, value] as const
+        ),
+      ]),
+      tensors: new Map(),
+    }, "g.gguf");
+  const { bosTokenId: _, eosTokenIds: __, ...expected } = configFromHuggingFace(gemma2);
+  assert.deepEqual(await open({}), { ...expected, eosTokenIds: [] });
+  const other = await open({ attn_logit_softcapping: 0, final_logit_softcapping: 12.5 });
+  assert.deepEqual([other.scoreCap, other.logitCap], [undefined, 12.5]);
+});
+
+Deno.test("configFromHuggingFace() takes Gemma 2's own caps where none are said, and none for null", () => {
+  const { attn_logit_softcapping: _, ...silent } = gemma2;
+  const config = configFromHuggingFace({ ...silent, final_logit_softcapping: null });
+  assert.equal(config.scoreCap, 50);
+  assert.equal(config.logitCap, undefined);
+  const gemma3 = { ...silent, model_type: "gemma3_text", final_logit_softcapping: 20 };
+  const capped = configFromHuggingFace(gemma3);
+  assert.equal(capped.scoreCap, undefined);
+  assert.equal(capped.logitCap, 20);
+  for (const one of [config, capped]) {
+    assert.deepEqual(configFromHuggingFace(configToHuggingFace(one)), one);
+  }
+});
 
 Deno.test("configFromHuggingFace() finds the windows and both rotary bases of gemma-3-1b-it", () => {
   const config = configFromHuggingFace({

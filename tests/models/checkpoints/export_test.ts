@@ -298,4 +298,9 @@ Deno.test("ggufModel() refuses what it does not write yet", () => {
     /^RangeError: Cannot write the model to GGUF as its architecture must be one of llama, .*: gemma3$/,
   );
   assert.throws(write({ windows: [4, null] }), /GGUF as no layer may have a window: 4$/);
+  assert.throws(write({ logitCap: 30 }), /GGUF as neither scores nor logits may be capped: 30$/);
+  assert.throws(
+    () => huggingFaceModel({ ...tinyConfig, scoreCap: 50 }, new Map(), "f32"),
+    /^RangeError: Cannot write config.json as only a Gemma may cap scores or logits: .*, 50$/,
+  );
 });

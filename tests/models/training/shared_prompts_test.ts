@@ -57,18 +57,27 @@ function add(
   }
 }
 
-for (const window of [undefined, 1, 3]) {
-  Deno.test(`sharedAttention() equals attention over each sequence when the window is ${window}`, () => {
+const settings: readonly { readonly window?: number; readonly scoreCap?: number }[] = [
+  {},
+  { window: 1 },
+  { window: 3 },
+  { window: 3, scoreCap: 0.3 },
+];
+
+for (const { window, ...scores } of settings) {
+  const what = `the window is ${window}, the cap ${scores.scoreCap}`;
+  Deno.test(`sharedAttention() equals attention over each sequence when ${what}`, () => {
     const program = (shared: boolean) => {
       const g = new ProgramBuilder("attention");
       const [query, key, value, weight] = names.map((name) =>
         g.input(name, "float32", [1, "time", heads[name], SIZE])
       ) as [never, never, never, never];
-      const options = { scale: SCALE, ...(window === undefined ? {} : { window }) };
+      const options = { scale: SCALE, ...scores, ...(window === undefined ? {} : { window }) };
       const output = shared
         ? sharedAttention(g, sharedPrompts(g), query, key, value, options)
         : g.attention(query, key, value, {
           scale: SCALE,
+          ...scores,
           mask: { kind: "causal", ...(window === undefined ? {} : { window }) },
         });
       g.output("output", output);
