@@ -7,15 +7,17 @@
 import type { Checkpoint } from "../../models/checkpoints/open.ts";
 import { cacheBytesPerToken } from "../../models/programs/decode.ts";
 import { DEFAULT_SLOTS } from "../../models/language_model_options.ts";
-import { totalBytes, type TrainingMemory } from "../../models/training/memory.ts";
+import { totalBytes } from "../../models/memory/parts.ts";
+import type { TrainingMemory } from "../../models/memory/training.ts";
 import { oneLine } from "../errors.ts";
 import { loadCheckpoint } from "../load_model.ts";
+import { couldKeepEncoded } from "../memory/held_weights.ts";
 import type { Values } from "../options/spec.ts";
 import { infoOptions, presets, trainOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
 import { byteSize } from "../progress.ts";
 import { batchSettings, keepToMemory } from "../train/memory_plan.ts";
-import { couldKeepEncoded, trainMemory } from "../train/train_memory.ts";
+import { trainMemory } from "../train/train_memory.ts";
 import { describeTime, trainTime } from "../train/train_time.ts";
 import type { Command } from "./command.ts";
 

@@ -4,21 +4,20 @@
  * @module
  */
 
-import { type BatchSettings, keepMemory } from "../../models/training/keep_memory.ts";
-import {
-  type MemorySettings,
-  totalBytes,
-  type TrainingMemory,
-} from "../../models/training/memory.ts";
+import { type BatchSettings, keepMemory } from "../../models/memory/keep_training.ts";
+import { totalBytes } from "../../models/memory/parts.ts";
+import type { MemorySettings, TrainingMemory } from "../../models/memory/training.ts";
 import type { Checkpoint } from "../../models/checkpoints/open.ts";
 import type { Prompt } from "../../core/policy.ts";
 import { LOGITS_BYTES } from "../../models/programs/vocabulary_chunks.ts";
+import { couldKeepEncoded } from "../memory/held_weights.ts";
+import { budgetOf, checkMemoryBackend, keptLine, memoryRefusal } from "../memory/words.ts";
 import { flagName } from "../options/spec.ts";
 import type { PairRecord } from "../pairs.ts";
 import { byteSize } from "../progress.ts";
 import type { SettledTrain } from "./settle_train.ts";
 import { trainLengths } from "./train_lengths.ts";
-import { couldKeepEncoded, trainMemory } from "./train_memory.ts";
+import { trainMemory } from "./train_memory.ts";
 import { samplesToTrain } from "./train_source.ts";
 
 /** The options that memory is kept by. */
@@ -30,9 +29,6 @@ export interface BatchValues {
   readonly samples: number;
   readonly trainable?: "lora" | "all" | undefined;
 }
-
-/** How far below what is seen the estimate may be (docs/cli.md): the budget is divided by as much. */
-const MARGIN = 1.2;
 
 /** Settings of the values; prompts count only where responses are sampled. */
 export function batchSettings(values: BatchValues, samples: boolean): BatchSettings {
@@ -69,13 +65,12 @@ export function keepToMemory<V extends BatchValues>(
 ): { readonly values: V; readonly line: string } {
   const asked = batchSettings(values, sampling);
   const { samples } = values;
-  const budget = memory / MARGIN;
+  const budget = budgetOf(memory);
   const kept = keepMemory(asked, {
     samples,
     estimate,
     budget: fixed ? Infinity : budget,
   });
-  const needed = totalBytes(kept.memory);
   const { tokensPerBatch, logitsBytes, checkpointing, promptsPerBatch } = kept.settings;
   const chosen = {
     tokensPerBatch,
@@ -89,26 +84,18 @@ export function keepToMemory<V extends BatchValues>(
       const value = key === "logitsMemory" ? byteSize(logitsBytes).replace(" ", "") : chosen[key];
       return value === true ? flagName(key) : `${flagName(key)} ${value}`;
     });
-  if (needed > budget) {
-    const least = Math.ceil(needed * MARGIN / 2 ** 20);
+  if (totalBytes(kept.memory) > budget) {
     const what = fixed
       ? "the run, as it was begun,"
       : `the smallest batches (${changed.join(" ")})`;
-    const largest = Object.entries({ ...kept.memory }).sort((a, b) => b[1] - a[1]).slice(0, 3)
-      .map(([name, bytes]) => `${name} ${byteSize(bytes)}`).join(", ");
-    throw new RangeError(
-      `Cannot keep to --memory ${byteSize(memory)} as ${what} must fit: about ${
-        byteSize(needed)
-      } (${largest}); give --memory ${least}MiB${
-        couldKeepEncoded ? ", or --keep-encoded, which takes less for the weights" : ""
-      }`,
+    throw memoryRefusal(
+      memory,
+      kept.memory,
+      what,
+      couldKeepEncoded ? ["--keep-encoded, which takes less for the weights"] : [],
     );
   }
-  const about = `about ${byteSize(needed)} at the peak, within --memory ${byteSize(memory)}`;
-  return {
-    values: { ...values, ...chosen },
-    line: changed.length === 0 ? `Memory: ${about}` : `Memory: ${about}, with ${changed.join(" ")}`,
-  };
+  return { values: { ...values, ...chosen }, line: keptLine(memory, kept.memory, changed) };
 }
 
 /** What a command trains on, and where it starts. */
@@ -135,11 +122,7 @@ export async function settleMemory(
   const { values, loss } = settled;
   const { memory } = values;
   if (memory === undefined) return settled;
-  if (values.backend !== "onnx") {
-    throw new RangeError(
-      `Cannot keep to --memory as the memory of --backend must be known, as that of onnx is: ${values.backend}`,
-    );
-  }
+  checkMemoryBackend(values.backend);
   const lengths = await trainLengths(checkpoint, values, {
     prompts: [...prompts, ...heldOut],
     records,

@@ -6,7 +6,7 @@
 
 import type { Prompt, Response } from "../../core/policy.ts";
 import type { Checkpoint } from "../../models/checkpoints/open.ts";
-import type { Lengths } from "../../models/training/memory.ts";
+import type { Lengths } from "../../models/memory/parts.ts";
 import type { PairRecord } from "../pairs.ts";
 import type { TrainValues } from "./settle_train.ts";
 

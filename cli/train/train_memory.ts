@@ -6,20 +6,17 @@
 
 import { objectives } from "../../core/objectives/objectives.ts";
 import type { LossSpec } from "../../core/objectives/losses.ts";
-import { BLOCK, blockFormats } from "../../backends/onnx/block_formats.ts";
 import { isLowered } from "../../backends/onnx/lowering/mod.ts";
-import { staysEncoded } from "../../backends/onnx/native/block_weights.ts";
-import type { TensorSource } from "../../graph/tensor_source.ts";
-import { type DecoderConfig, decoderTensors } from "../../models/architectures/mod.ts";
 import type { Checkpoint } from "../../models/checkpoints/open.ts";
 import type { Precision } from "../../models/generation/precision.ts";
-import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
+import type { Lengths } from "../../models/memory/parts.ts";
 import {
-  type Lengths,
   memoryEstimator,
   type MemorySettings,
   type TrainingMemory,
-} from "../../models/training/memory.ts";
+} from "../../models/memory/training.ts";
+import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
+import { heldWeights } from "../memory/held_weights.ts";
 import type { Values } from "../options/spec.ts";
 import type { infoOptions } from "../options/tables.ts";
 
@@ -40,21 +37,10 @@ export interface TrainFacts {
   readonly lengths: readonly Lengths[];
   /** SPPO's on pairs when not given. */
   readonly loss?: LossSpec | undefined;
-  /** How responses are sampled; where it is still to be chosen, the one that takes more counts: float32. */
+  /** How responses are sampled. */
   readonly precision?: Precision | "auto";
   readonly keepsFit?: boolean;
   readonly otherBytes?: number;
-}
-
-const floatBytes = ({ shape }: Pick<TensorSource, "shape">): number =>
-  4 * shape.reduce((product, size) => product * size, 1);
-
-/** Bytes that the native backend holds of a tensor. */
-function heldBytes(tensor: TensorSource, keepEncoded: boolean): number {
-  if (!keepEncoded || !staysEncoded(tensor)) return floatBytes(tensor);
-  const elements = floatBytes(tensor) / 4;
-  const { bits, offsets } = blockFormats[tensor.encoding]!;
-  return elements / BLOCK * (BLOCK * bits / 8 + (offsets ? 8 : 4));
 }
 
 const SPPO: LossSpec = objectives.sppo.loss!({
@@ -67,26 +53,25 @@ const SPPO: LossSpec = objectives.sppo.loss!({
  * @throws {RangeError} When a LoRA target names no layer.
  */
 export function trainMemory(
-  { config, tensors }: Pick<Checkpoint, "config" | "tensors"> & { readonly config: DecoderConfig },
+  checkpoint: Pick<Checkpoint, "config" | "tensors">,
   values: MemoryValues,
   { lengths, loss = SPPO, precision = "auto", keepsFit = false, otherBytes = 0 }: TrainFacts,
 ): (settings: MemorySettings) => TrainingMemory {
   const all = values.trainable === "all";
-  const sources = decoderTensors(config).map(({ name }) => tensors.get(name)!);
-  const held = (keepEncoded: boolean) =>
-    sources.reduce((sum, source) => sum + heldBytes(source, keepEncoded), 0);
-  const fast = precision === "fast" && !all;
-  const kept = sources.filter((source) => values.keepEncoded && staysEncoded(source));
-  return memoryEstimator(config, {
+  const weights = heldWeights(checkpoint, {
+    trainable: all ? "all" : "lora",
+    keepEncoded: values.keepEncoded,
+    precision,
+  });
+  return memoryEstimator(checkpoint.config, {
     ...(all
       ? {}
       : { lora: { rank: values.loraRank, alpha: values.loraRank, targets: values.loraTargets } }),
     loss,
     optimizer: OPTIMIZERS[values.optimizer ?? (all ? "rmsprop" : "adamw")],
-    weightBytes: held(values.keepEncoded) + (fast && !values.keepEncoded ? held(true) : 0),
-    // Weights that are trained are no constants, and are not packed.
-    packedBytes: all ? 0 : held(values.keepEncoded || fast),
-    decodedBytes: Math.max(0, ...kept.map(floatBytes)),
+    weightBytes: weights.held,
+    packedBytes: weights.packed,
+    decodedBytes: weights.largestEncoded,
     otherBytes,
     keepsFit,
     iterations: values.iterations,
@@ -94,12 +79,4 @@ export function trainMemory(
     lengths,
     isLowered,
   });
-}
-
-/** Whether `--keep-encoded` would leave some of the weights as they are stored. */
-export function couldKeepEncoded(
-  { tensors }: Pick<Checkpoint, "tensors">,
-  { keepEncoded, trainable }: Pick<MemoryValues, "keepEncoded" | "trainable">,
-): boolean {
-  return !keepEncoded && trainable !== "all" && [...tensors.values()].some(staysEncoded);
 }

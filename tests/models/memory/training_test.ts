@@ -1,18 +1,17 @@
 import { strict as assert } from "node:assert";
-import { isLowered } from "../../backends/onnx/lowering/mod.ts";
-import { decoderTensors } from "../../models/architectures/mod.ts";
-import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
-import { packSequences, planSequences } from "../../models/sequences.ts";
-import { type BatchSettings, keepMemory } from "../../models/training/keep_memory.ts";
+import { isLowered } from "../../../backends/onnx/lowering/mod.ts";
+import { decoderTensors } from "../../../models/architectures/mod.ts";
+import { OPTIMIZERS } from "../../../models/programs/optimizer.ts";
+import { packSequences, planSequences } from "../../../models/sequences.ts";
+import { type BatchSettings, keepMemory } from "../../../models/memory/keep_training.ts";
+import { microBatchSizes, totalBytes } from "../../../models/memory/parts.ts";
 import {
   memoryEstimator,
   type MemorySettings,
-  microBatchSizes,
-  totalBytes,
   type TrainingMemory,
   type TrainingTaskShape,
-} from "../../models/training/memory.ts";
-import { tinyConfig as config } from "../cli/_tiny_model.ts";
+} from "../../../models/memory/training.ts";
+import { tinyConfig as config } from "../../cli/_tiny_model.ts";
 
 const LENGTHS = { promptTokens: 20, responseTokens: 12 };
 const task: TrainingTaskShape = {

@@ -5,7 +5,8 @@
  */
 
 import { DEFAULT_SLOTS } from "../language_model_options.ts";
-import { type MemorySettings, totalBytes, type TrainingMemory } from "./memory.ts";
+import { cheapestFit, halvings, type Kept } from "./keep.ts";
+import type { MemorySettings, TrainingMemory } from "./training.ts";
 
 /** What may be made smaller. */
 export interface BatchSettings extends Omit<MemorySettings, "rows"> {
@@ -14,12 +15,7 @@ export interface BatchSettings extends Omit<MemorySettings, "rows"> {
 }
 
 /** Settings and what they take. */
-export interface KeptMemory {
-  readonly settings: BatchSettings;
-  readonly memory: TrainingMemory;
-  /** Whether that is within the budget. */
-  readonly fits: boolean;
-}
+export type KeptMemory = Kept<BatchSettings, TrainingMemory>;
 
 /** Options of {@linkcode keepMemory}. */
 export interface KeepMemoryOptions {
@@ -37,21 +33,6 @@ const FEW_TOKENS = 256;
 
 /** Smaller parts of the vocabulary give back less than their programs take. */
 const LEAST_LOGITS = 2 ** 25;
-
-/** Values that are tried of each setting, with about what each costs in time. */
-interface Tried<T> {
-  readonly value: T;
-  readonly cost: number;
-}
-
-function halvings(asked: number, least: number, cost: (value: number) => number): Tried<number>[] {
-  const tried = [{ value: asked, cost: 0 }];
-  for (let value = asked; value > least;) {
-    value = Math.max(least, Math.ceil(value / 2));
-    tried.push({ value, cost: tried.at(-1)!.cost + cost(value) });
-  }
-  return tried;
-}
 
 /**
  * The settings nearest to those asked for that fit a budget; where none does, the smallest.
@@ -77,7 +58,7 @@ export function keepMemory(
       prompts.flatMap((p) =>
         checkpointing.map((c) => ({
           cost: l.cost + t.cost + p.cost + c.cost,
-          settings: {
+          value: {
             logitsBytes: l.value,
             tokensPerBatch: t.value,
             promptsPerBatch: p.value,
@@ -87,18 +68,8 @@ export function keepMemory(
       )
     )
   );
-  const measure = (settings: BatchSettings): KeptMemory => {
+  return cheapestFit(all, budget, (settings) => {
     const rows = Math.min(DEFAULT_SLOTS, settings.promptsPerBatch * samples);
-    const memory = estimate({ ...settings, rows });
-    return { settings, memory, fits: totalBytes(memory) <= budget };
-  };
-  // Where the smallest does not fit nothing does.
-  const smallest = measure(all.at(-1)!.settings);
-  if (!smallest.fits) return smallest;
-  all.sort((a, b) => a.cost - b.cost);
-  for (const { settings } of all) {
-    const kept = measure(settings);
-    if (kept.fits) return kept;
-  }
-  return smallest;
+    return estimate({ ...settings, rows });
+  });
 }
