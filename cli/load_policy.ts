@@ -20,43 +20,52 @@ import {
   loadModel,
   type ModelArguments,
 } from "./load_model.ts";
+import { type PolicyWork, settleInference } from "./memory/inference_plan.ts";
 import { type PrecisionArguments, settlePrecision } from "./train/sampling_precision.ts";
 
-/** What names a policy. */
+/** What names a policy, and how much it may take. */
 export interface PolicyArguments extends ModelArguments, BackendArguments {
   readonly precision?: PrecisionArguments["precision"] | undefined;
   readonly adapter?: string | undefined;
   readonly template?: "chat" | "none" | undefined;
+  /** In bytes. */
+  readonly memory?: number | undefined;
+  readonly slots?: number | undefined;
+  readonly tokensPerBatch?: number | undefined;
+  readonly keepEncoded?: boolean | undefined;
 }
 
-/** Loads a checkpoint, with an adapter where one is given, and refuses prompts that are too long. */
+/**
+ * Loads a checkpoint, with an adapter where one is given, and refuses prompts that are too long and work
+ * that does not keep to `--memory`.
+ */
 export async function loadPolicy(
   values: PolicyArguments,
   context: LoadContext,
-  { prompts, room = 1, samples = 1 }: {
-    readonly prompts: readonly Prompt[];
-    readonly room?: number;
-    readonly samples?: number;
-  },
+  work: PolicyWork,
 ): Promise<LocalPolicy> {
-  const { resources } = context;
+  const { resources, progress } = context;
   const { checkpoint } = await loadCheckpoint(values, context);
   const adapter = values.adapter === undefined
     ? undefined
     : await openAdapter(values.adapter, checkpoint.config);
+  const { slots, tokensPerBatch, keepEncoded } = await settleInference(checkpoint, values, work, {
+    lora: adapter?.lora,
+    tell: progress.line,
+  });
   const backend = await loadBackend(values, resources);
   const trainable: LanguageModelOptions["trainable"] = adapter
     ? { kind: "lora", lora: adapter.lora }
     : { kind: "none" };
   const { precision: asked = "float32" } = values;
-  const responses = prompts.length * samples;
-  const settled = { precision: asked, checkpoint, backend, trainable, responses };
+  const settled = { precision: asked, checkpoint, backend, trainable, keepEncoded, rows: slots };
   const model = await loadModel(checkpoint, backend, {
     ...(values.template === undefined ? {} : { template: values.template }),
-    trainable,
+    ...{ trainable, slots, tokensPerBatch, keepEncoded },
     precision: await settlePrecision(settled, context),
   }, context);
-  checkPromptLengths(model, prompts, room, model.config.maxPositions);
+  const room = work.kind === "sampling" ? work.maxTokens : 1;
+  checkPromptLengths(model, work.prompts, room, model.config.maxPositions);
   const policy = adapter ? await model.policyFromTensors(adapter.tensors) : await model.policy();
   resources.defer(() => policy.dispose());
   return policy;

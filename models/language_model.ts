@@ -23,6 +23,7 @@ import type { Precision } from "./generation/precision.ts";
 import {
   DEFAULT_CACHE_BYTES,
   DEFAULT_SLOTS,
+  DEFAULT_TOKENS_PER_BATCH,
   type LanguageModelOptions,
 } from "./language_model_options.ts";
 import { loadWeights } from "./load_weights.ts";
@@ -95,7 +96,7 @@ export class LanguageModel {
     this.#sampled = fields.sampled;
     this.precision = options.precision ?? "float32";
     this.trainable = options.trainable ?? { kind: "none" };
-    this.tokensPerBatch = options.tokensPerBatch ?? 1024;
+    this.tokensPerBatch = options.tokensPerBatch ?? DEFAULT_TOKENS_PER_BATCH;
     this.checkpointing = options.checkpointing ?? false;
     this.vocabularyChunks = vocabularyChunks(
       fields.config.vocabSize,

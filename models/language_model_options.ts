@@ -11,6 +11,9 @@ import type { Precision } from "./generation/precision.ts";
 /** Most responses decoded side by side, when not given. */
 export const DEFAULT_SLOTS = 64;
 
+/** Tokens of one scoring or training run, when not given. */
+export const DEFAULT_TOKENS_PER_BATCH = 1024;
+
 /** Most memory for key and value caches, when not given. */
 export const DEFAULT_CACHE_BYTES: number = 2 ** 30;
 

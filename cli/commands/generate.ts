@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { Policy, Prompt, Sampler } from "../../core/policy.ts";
+import type { Prompt, Sampler } from "../../core/policy.ts";
 import { loadPolicy } from "../load_policy.ts";
+import { peakLine } from "../memory/words.ts";
 import { openOutput } from "../output.ts";
 import { generateOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
@@ -55,6 +56,7 @@ fast, that of the 8-bit arithmetic it was sampled with (sppo score computes it i
           done++;
           tell();
         }
+        if (values.server === undefined) progress.line(peakLine(values.memory));
       },
       kept: () =>
         `the responses so far are in ${values.output === "-" ? "the output" : values.output}`,
@@ -70,6 +72,9 @@ const LOCAL_OPTIONS = [
   "precision",
   "backend",
   "threads",
+  "slots",
+  "keepEncoded",
+  "memory",
 ] as const;
 
 /** @throws {TypeError} When one of them is given, naming it. */
@@ -123,11 +128,8 @@ async function givenSampler(
       ...(apiKey === undefined ? {} : { apiKey }),
     });
   }
-  return await loadPolicy(values, context, {
-    prompts,
-    room: values.maxTokens,
-    samples: values.samples,
-  }) as Policy;
+  const { samples, maxTokens } = values;
+  return await loadPolicy(values, context, { kind: "sampling", prompts, samples, maxTokens });
 }
 
 async function readKey(path: string): Promise<string> {

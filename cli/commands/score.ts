@@ -6,6 +6,7 @@
 
 import type { Prompt, Response } from "../../core/policy.ts";
 import { loadPolicy } from "../load_policy.ts";
+import { peakLine } from "../memory/words.ts";
 import { openOutput } from "../output.ts";
 import { scoreOptions } from "../options/tables.ts";
 import { resolveValues } from "../options/parse.ts";
@@ -46,7 +47,11 @@ where the chat template is used; with "token_ids" (and "finish_reason") in the i
       );
     }
     const output = resources.use(await openOutput(values.output));
-    const policy = await loadPolicy(values, context, { prompts: items.map((item) => item.prompt) });
+    const policy = await loadPolicy(values, context, {
+      kind: "scoring",
+      prompts: items.map((item) => item.prompt),
+      responses: items.map((item) => item.response),
+    });
     const { model } = policy;
     const maxLength = Math.min(values.maxLength ?? Infinity, model.config.maxPositions);
     const encoded = items.map(({ prompt, response, fields, where }) => {
@@ -88,6 +93,7 @@ where the chat template is used; with "token_ids" (and "finish_reason") in the i
             tell();
           }
         }
+        progress.line(peakLine(values.memory));
       },
       kept: () =>
         `the scores so far are in ${values.output === "-" ? "the output" : values.output}`,

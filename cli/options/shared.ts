@@ -85,6 +85,21 @@ export const memory = {
   },
 } as const satisfies OptionTable;
 
+/** How much memory a command that trains nothing takes. */
+export const inferenceMemory = {
+  keepEncoded: {
+    type: "switch",
+    default: false,
+    group: "Machine",
+    help: "keep 4- and 8-bit weights as they are: less memory, the same float32 numbers",
+  },
+  memory: {
+    type: "size",
+    group: "Machine",
+    help: "memory to keep to, such as 2GiB, by encoded weights and less side by side",
+  },
+} as const satisfies OptionTable;
+
 /** How prompts are wrapped. */
 export const template = {
   template: {

@@ -4,11 +4,13 @@
  * @module
  */
 
+import { DEFAULT_SLOTS, DEFAULT_TOKENS_PER_BATCH } from "../../models/language_model_options.ts";
 import {
   adapter,
   backend,
   common,
   generatePrecision,
+  inferenceMemory,
   memory,
   model,
   output,
@@ -73,6 +75,14 @@ export const generateOptions = {
     group: "Model",
     help: "file that holds the server's key",
   },
+  slots: {
+    type: "integer",
+    min: 1,
+    default: DEFAULT_SLOTS,
+    group: "Machine",
+    help: "most responses decoded side by side; no fewer than --samples",
+  },
+  ...inferenceMemory,
   ...backend,
   ...common,
 } as const satisfies OptionTable;
@@ -97,6 +107,13 @@ export const scoreOptions = {
     group: "Model",
     help: "longest prompt with response in tokens (default: the model's positions)",
   },
+  tokensPerBatch: {
+    ...trainOptions.tokensPerBatch,
+    default: DEFAULT_TOKENS_PER_BATCH,
+    group: "Machine",
+    help: "tokens computed at once",
+  },
+  ...inferenceMemory,
   ...backend,
   ...common,
 } as const satisfies OptionTable;

@@ -5,6 +5,7 @@
  */
 
 import { type ObjectiveName, objectives } from "../../core/objectives/objectives.ts";
+import { DEFAULT_TOKENS_PER_BATCH } from "../../models/language_model_options.ts";
 import {
   backend,
   common,
@@ -274,7 +275,7 @@ export const trainOptions = {
   tokensPerBatch: {
     type: "integer",
     min: 1,
-    default: 1024,
+    default: DEFAULT_TOKENS_PER_BATCH,
     group: "Training",
     help: "tokens computed at once; a step accumulates over as many parts as it needs",
   },

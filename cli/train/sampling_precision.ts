@@ -8,7 +8,7 @@ import type { Backend } from "../../graph/backend.ts";
 import type { Checkpoint } from "../../models/checkpoints/open.ts";
 import { choosePrecision } from "../../models/generation/choose_precision.ts";
 import type { Precision } from "../../models/generation/precision.ts";
-import { DEFAULT_SLOTS, type LanguageModelOptions } from "../../models/language_model_options.ts";
+import type { LanguageModelOptions } from "../../models/language_model_options.ts";
 import type { LoadContext } from "../load_model.ts";
 
 /** What is known when the precision is settled. */
@@ -18,8 +18,10 @@ export interface PrecisionArguments {
   readonly checkpoint: Checkpoint;
   readonly backend: Backend;
   readonly trainable?: LanguageModelOptions["trainable"];
-  /** Responses that are asked for together. */
-  readonly responses: number;
+  /** Whether weights stay encoded in float32 too. */
+  readonly keepEncoded: boolean;
+  /** Responses that are decoded side by side. */
+  readonly rows: number;
 }
 
 /**
@@ -27,15 +29,14 @@ export interface PrecisionArguments {
  * Weights that are trained are sampled in float32.
  */
 export async function settlePrecision(
-  { precision, checkpoint, backend, trainable = { kind: "none" }, responses }: PrecisionArguments,
+  { precision, checkpoint, backend, trainable = { kind: "none" }, keepEncoded, rows }:
+    PrecisionArguments,
   { progress, signal }: LoadContext,
 ): Promise<Precision> {
   if (precision !== "auto") return precision;
   if (trainable.kind === "all") return "float32";
-  const rows = Math.min(DEFAULT_SLOTS, responses);
   const chosen = await choosePrecision(checkpoint, backend, {
-    rows,
-    signal,
+    ...{ rows, keepEncoded, signal },
     ...(trainable.kind === "lora" ? { lora: trainable.lora } : {}),
   });
   if (chosen.milliseconds) {

@@ -7,7 +7,7 @@
 import { type DecoderConfig, loraTensors } from "../../models/architectures/mod.ts";
 import type { Precision } from "../../models/generation/precision.ts";
 import type { LanguageModel } from "../../models/language_model.ts";
-import type { LanguageModelOptions } from "../../models/language_model_options.ts";
+import { DEFAULT_SLOTS, type LanguageModelOptions } from "../../models/language_model_options.ts";
 import { loadBackend, type LoadContext, loadModel } from "../load_model.ts";
 import { type LoadedCheckpoint, tokenizerFiles } from "../load_tokenizer.ts";
 import { settlePrecision } from "./sampling_precision.ts";
@@ -36,15 +36,16 @@ export async function trainableModel(
   const backend = await loadBackend({ ...values, threads: threadsOf(values) }, context.resources);
   // A run that goes on samples as it began, whatever the machine would measure now.
   const precision = values.precision === "auto" && recorded ? recorded : values.precision;
-  const responses = values.promptsPerBatch * values.samples;
-  const settled = { precision, checkpoint, backend, trainable, responses };
+  const { keepEncoded } = values;
+  const rows = Math.min(DEFAULT_SLOTS, values.promptsPerBatch * values.samples);
+  const settled = { precision, checkpoint, backend, trainable, keepEncoded, rows };
   const model = await loadModel(checkpoint, backend, {
     precision: await settlePrecision(settled, context),
     trainable,
     tokensPerBatch: values.tokensPerBatch,
     ...(values.logitsMemory === undefined ? {} : { logitsBytes: values.logitsMemory }),
     checkpointing: values.checkpointing,
-    keepEncoded: values.keepEncoded,
+    keepEncoded,
     ...(values.template === undefined ? {} : { template: values.template }),
   }, context);
   return { model, beside };

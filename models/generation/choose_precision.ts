@@ -17,6 +17,8 @@ export interface ChoosePrecisionOptions {
   readonly rows: number;
   /** The adapter that the linear layers carry, if any. */
   readonly lora?: LoraShape;
+  /** Whether weights stay encoded in float32 too. */
+  readonly keepEncoded?: boolean;
   /** Ends the measurement with the signal's reason. */
   readonly signal?: AbortSignal;
 }
@@ -74,7 +76,7 @@ function step(rows: number): Record<string, HostTensor> {
 export async function choosePrecision(
   checkpoint: Checkpoint,
   backend: Backend,
-  { rows, lora, signal }: ChoosePrecisionOptions,
+  { rows, lora, keepEncoded = false, signal }: ChoosePrecisionOptions,
 ): Promise<PrecisionChoice> {
   const part = beginning(checkpoint);
   if (!await canSampleFast(part, backend)) return { precision: "float32" };
@@ -84,6 +86,7 @@ export async function choosePrecision(
       precision,
       template: "none",
       slots: rows,
+      keepEncoded,
       ...(lora ? { trainable: { kind: "lora", lora } } : {}),
       ...(signal ? { signal } : {}),
     });

@@ -3,7 +3,7 @@
 import { strict as assert } from "node:assert";
 import { keepToMemory } from "../../cli/train/memory_plan.ts";
 import { describeTime, timeOn } from "../../cli/train/train_time.ts";
-import type { MemorySettings, TrainingMemory } from "../../models/training/memory.ts";
+import type { MemorySettings, TrainingMemory } from "../../models/memory/training.ts";
 import { inTempFolder, sppo } from "./_run.ts";
 import { tinyConfig, writeTinyModel } from "./_tiny_model.ts";
 
@@ -91,6 +91,65 @@ Deno.test("sppo train --memory keeps to it, records how, and goes on so, or refu
       [...train, "--out", "web", "--memory", "1GB", "--backend", "reference"],
       { cwd },
     );
+    assert.match(web.stderr, /as the memory of --backend must be known/);
+  });
+});
+
+/** The peak that a command reports, in bytes, and what it says of it. */
+function reportedPeak(stderr: string): { readonly bytes: number; readonly said: string } {
+  const [, size, unit, said] = /^Peak memory ([\d.]+) (MiB|GiB)(.*)$/m.exec(stderr)!;
+  return { bytes: Number(size) * (unit === "GiB" ? 1024 : 1) * MIB, said: said! };
+}
+
+Deno.test("sppo generate and score --memory keep to it, or refuse before the start", async () => {
+  await inTempFolder(async (cwd) => {
+    const prompts = Array.from({ length: 30 }, (_, index) => `What does bird ${index} eat?`);
+    await Deno.writeTextFile(`${cwd}/p.txt`, prompts.join("\n"));
+    const place = ["--model", "embedded", "--threads", "1"];
+    const generate = ["generate", ...place, "--input", "p.txt", "--output", "r.jsonl"]
+      .concat("--samples", "3", "--max-tokens", "24");
+    const refused = await sppo([...generate, "--memory", "64MiB"], { cwd });
+    assert.equal(refused.code, 2);
+    assert.match(
+      refused.stderr,
+      /^sppo generate: Cannot keep to --memory 64.0 MiB as the work in the smallest pieces \(--slots 3\) must fit: about .* \(program .*\); give --memory \d+MiB, or fewer --samples\n$/,
+    );
+
+    // What the refusal says will do does.
+    const least = /give (--memory) (\d+MiB)/.exec(refused.stderr)!.slice(1);
+    const kept = await sppo([...generate, ...least], { cwd });
+    assert.equal(kept.code, 0, kept.stderr);
+    assert.match(kept.stderr, /^Memory: about \d+ MiB at the peak, within .*, with --slots \d/m);
+    const peak = reportedPeak(kept.stderr);
+    assert.ok(peak.bytes <= Number.parseInt(least[1]!) * MIB, kept.stderr);
+    assert.match(peak.said, /^, within --memory/);
+
+    // As many responses as without, whatever fits side by side.
+    const lines = (await Deno.readTextFile(`${cwd}/r.jsonl`)).trim().split("\n").map((line) =>
+      JSON.parse(line) as { prompt: string; responses: { text: string; token_ids: number[] }[] }
+    );
+    assert.deepEqual(lines.map(({ prompt }) => prompt), prompts);
+    const pairs = lines.flatMap(({ prompt, responses }) =>
+      responses.map(({ text: response, token_ids }) => ({ prompt, response, token_ids }))
+    );
+    await Deno.writeTextFile(
+      `${cwd}/s.jsonl`,
+      pairs.map((pair) => JSON.stringify(pair)).join("\n"),
+    );
+    const score = ["score", ...place, "--input", "s.jsonl"];
+    const small = await sppo([...score, "--memory", "64MiB"], { cwd });
+    assert.equal(small.code, 2);
+    assert.match(small.stderr, /in the smallest pieces \(--tokens-per-batch 64\) must fit/);
+    const scored = await sppo(
+      [...score, "--tokens-per-batch", "200000", "--memory", "600MiB"],
+      { cwd },
+    );
+    assert.equal(scored.code, 0, scored.stderr);
+    assert.match(scored.stderr, /^Memory: .*, with --tokens-per-batch \d+$/m);
+    assert.match(reportedPeak(scored.stderr).said, /^, within --memory 600 MiB$/);
+    assert.equal(scored.stdout.trim().split("\n").length, pairs.length);
+
+    const web = await sppo([...score, "--memory", "1GiB", "--backend", "reference"], { cwd });
     assert.match(web.stderr, /as the memory of --backend must be known/);
   });
 });
