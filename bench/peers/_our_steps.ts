@@ -37,8 +37,6 @@ export interface OurStepsOptions {
   readonly ids: string;
   readonly threads: number;
   readonly packing: Packing;
-  /** See `CreateOnnxBackendOptions`. */
-  readonly spinning: boolean;
   readonly learningRate: number;
 }
 
@@ -118,10 +116,10 @@ export async function loadOurSteps(
   options: OurStepsOptions,
   resources: AsyncDisposableStack,
 ): Promise<OurSteps> {
-  const { threads, packing, spinning, learningRate } = options;
+  const { threads, packing, learningRate } = options;
   const opened = resources.use(await openCheckpointFiles(options.model));
   const checkpoint = await openCheckpoint(opened.files);
-  const backend = await createOnnxBackend({ threads, packing, spinning });
+  const backend = await createOnnxBackend({ threads, packing });
   resources.defer(() => backend.dispose());
   const { model, policy, trained } = await loadStart();
   resources.defer(() => model.dispose());

@@ -11,7 +11,7 @@
  *     deno run --allow-read --allow-write --allow-ffi --allow-run --allow-sys=cpus,loadavg \
  *       bench/peers/train_step.ts --model FILE.gguf [--fit lora|all] [--python PYTHON] [--rounds 5] \
  *       [--warmups 2] [--threads 2] [--json FILE] [--markdown docs/performance.md] \
- *       [--packing decode|always] [--spinning]
+ *       [--packing decode|always]
  *
  * @module
  */
@@ -105,10 +105,9 @@ async function runPhase(
 }
 
 await runComparison(async () => {
-  const options = peerOptions({ values: ["packing", "fit"], flags: ["spinning"] });
+  const options = peerOptions({ values: ["packing", "fit"] });
   const { python, model, threads, rounds, warmups } = options;
   const packing: Packing = oneOf("packing", ["decode", "always"], options.own.packing ?? "decode");
-  const spinning = options.flags.has("spinning");
   const kind = oneOf("fit", ["lora", "all"], options.own.fit ?? "lora");
   const learningRate = LEARNING_RATES[kind];
   const machine = thisMachine();
@@ -143,7 +142,7 @@ await runComparison(async () => {
     await using peer = await startPeer(python, "torch_step.py", given);
     if (!fit) {
       say("loading ours");
-      const settings = { threads, packing, spinning, learningRate };
+      const settings = { threads, packing, learningRate };
       const from = { model, adapter, ids, ...settings };
       fit = await loadOurSteps(from, resources);
     }
@@ -170,7 +169,6 @@ await runComparison(async () => {
       ...trained,
       threads,
       packing,
-      "waiting threads": spinning ? "spin" : "sleep",
       rounds,
       "warm-ups": warmups,
     },

@@ -25,11 +25,6 @@ export interface CreateOnnxBackendOptions {
   /** Threads of one run. Default: the number of logical processors. */
   readonly threads?: number;
   /**
-   * Whether idle threads of a run wait actively for its next operator. Default: false, as it takes time
-   * from everything else.
-   */
-  readonly spinning?: boolean;
-  /**
    * Which programs get copies of their constants in the layout of the product kernels, shared by all
    * of them. `decode` (default): those with a cache, whose products have few rows; it saves a step at
    * batch 1 and 20 a third of its time. `always`: training steps too, which then take a thirtieth less
@@ -99,12 +94,12 @@ class OnnxBackend implements Backend {
  * when the package is neither cached nor to be fetched.
  */
 export async function createOnnxBackend(
-  { threads = navigator.hardwareConcurrency, spinning = false, packing = "decode", profile }:
+  { threads = navigator.hardwareConcurrency, packing = "decode", profile }:
     CreateOnnxBackendOptions = {},
 ): Promise<Backend> {
   if (!Number.isInteger(threads) || threads < 1) {
     throw new RangeError(`Cannot start onnxruntime as threads must be 1 or more: ${threads}`);
   }
-  const settings = { threads, spinning, packing, ...(profile === undefined ? {} : { profile }) };
+  const settings = { threads, packing, ...(profile === undefined ? {} : { profile }) };
   return new OnnxBackend(openEnvironment(await openApi(), settings));
 }
