@@ -196,6 +196,7 @@ function constantMemory(
   const tensor = whole
     ? storedTensor(program, constants, port)
     : storeOf(program, constants, port.scope).tensor(port.name);
+  tensor.shared = true;
   const block = port.part ? partOf(tensor.encoded!, port.part.of) : tensor.block;
   const rowBytes = block.bytes / (tensor.shape[0] ?? 1);
   return { block, start: (port.rows?.[0] ?? 0) * rowBytes };

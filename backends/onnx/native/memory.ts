@@ -7,7 +7,7 @@ import type { Platform } from "./platform.ts";
 /** Alignment that onnxruntime's kernels prefer. */
 const ALIGNMENT = 64;
 
-/** A block of memory, zero at first. It lives as long as this object is held. */
+/** A block of memory, zero at first. It lives as long as this object is held, or until it is freed. */
 export interface Block {
   readonly bytes: number;
   readonly buffer: ArrayBuffer;
@@ -23,6 +23,11 @@ export function allocate(bytes: number): Block {
   const offset = (ALIGNMENT - Number(BigInt(address) % BigInt(ALIGNMENT))) % ALIGNMENT;
   const pointer = Deno.UnsafePointer.of(new Uint8Array(buffer, offset))!;
   return { bytes, buffer, offset, pointer };
+}
+
+/** Gives the memory of a block of {@linkcode allocate} back, without waiting for the collector. */
+export function free({ buffer }: Block): void {
+  buffer.transfer(0);
 }
 
 /** Gives the memory of mapped files back once nobody holds it. */

@@ -19,7 +19,7 @@ import {
   readBlockWeights,
   staysEncoded,
 } from "./block_weights.ts";
-import { allocate, type Block, floats, mapped } from "./memory.ts";
+import { allocate, type Block, floats, free, mapped } from "./memory.ts";
 import type { Platform } from "./platform.ts";
 import type { Turns } from "../../../graph/turns.ts";
 
@@ -34,6 +34,8 @@ export interface StoredTensor {
   encoded?: BlockWeights;
   /** Memory for the next update that cannot be written in place. */
   spare?: Block;
+  /** Whether others may keep the block: executables whose constant it is, or a file's mapping. */
+  shared: boolean;
 }
 
 /** What the tensors of a disposed store hold; who is bound to them must not keep the memory alive. */
@@ -130,10 +132,10 @@ export class OnnxStore implements Store {
       const copies = this.names.map((name) => {
         const { shape, elements, block: old, encoded } = this.tensor(name);
         // What is never written can be shared.
-        if (encoded) return { name, shape, elements, block: old, encoded };
+        if (encoded) return { name, shape, elements, block: old, encoded, shared: true };
         const block = allocate(elements * 4);
         floats(block, 0, elements).set(floats(old, 0, elements));
-        return { name, shape, elements, block };
+        return { name, shape, elements, block, shared: false };
       });
       return new OnnxStore(copies, this.#turns);
     });
@@ -167,10 +169,14 @@ export class OnnxStore implements Store {
   dispose(): Promise<void> {
     return this.#turns.take(() => {
       this.#disposed = true;
+      nothing ??= allocate(0);
       for (const tensor of this.#tensors.values()) {
-        tensor.block = nothing ??= allocate(0);
+        const { block, spare, shared } = tensor;
+        tensor.block = nothing;
         delete tensor.spare;
         delete tensor.encoded;
+        if (!shared) free(block);
+        if (spare) free(spare);
       }
       this.#tensors.clear();
     });
@@ -274,7 +280,8 @@ export async function createStore(
     const encoded = memory.get(name);
     if (encoded && isSource(entry)) {
       await readBlockWeights(entry, encoded, read);
-      tensors.push({ name, shape: [...shape], elements, block: encoded.quants, encoded });
+      const block = encoded.quants;
+      tensors.push({ name, shape: [...shape], elements, block, encoded, shared: true });
       continue;
     }
     const inFile = isSource(entry) ? mappedTensor(entry, platform) : undefined;
@@ -284,7 +291,7 @@ export async function createStore(
         ? readThrough(entry, read)
         : decodeTensor(entry, floats(block, 0, elements), read));
     }
-    tensors.push({ name, shape: [...shape], elements, block });
+    tensors.push({ name, shape: [...shape], elements, block, shared: inFile !== undefined });
   }
   return new OnnxStore(tensors, turns);
 }
