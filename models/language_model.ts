@@ -216,14 +216,21 @@ export class LanguageModel {
     }
   }
 
-  /** A policy of given trained tensors, which belong to it from then on. */
-  async policyOf(trained: Store): Promise<LocalPolicy> {
+  /**
+   * A policy of given trained tensors, which belong to it from then on.
+   *
+   * @param tensors Their values, where they were read already.
+   */
+  async policyOf(
+    trained: Store,
+    tensors?: ReadonlyMap<string, { readonly data: Float32Array }>,
+  ): Promise<LocalPolicy> {
     const hash = contentHash();
     // The scale of an adapter and the layers it is on belong to it, as its values do.
     const scale = this.#lora ? loraScale(this.#lora) : null;
     hash.add(new TextEncoder().encode(JSON.stringify([scale, trained.names])));
     for (const name of trained.names) {
-      const values = await trained.read(name);
+      const values = tensors?.get(name)?.data ?? await trained.read(name);
       hash.add(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     }
     return new LocalPolicy(`${this.id}-${hash.digest()}`, this, trained);
@@ -253,7 +260,7 @@ export class LanguageModel {
     }
     const store = await this.backend.createStore(wanted);
     for (const { name } of wanted) await store.write(name, tensors.get(name)!.data);
-    return this.policyOf(store);
+    return this.policyOf(store, tensors);
   }
 
   #compile(program: Program, use: "sampling" | "scoring"): Promise<Executable> {

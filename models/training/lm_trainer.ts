@@ -115,7 +115,7 @@ async function keepPolicy(
   journal: Journal,
 ): Promise<LocalPolicy> {
   const tensors = await readTrained(trained, steps);
-  const policy = await model.policyOf(trained);
+  const policy = await model.policyOf(trained, tensors);
   await journal.write(POLICY, writeSafetensors(tensors));
   await journal.remove(CHECKPOINT);
   return policy;
@@ -163,7 +163,12 @@ export function lmTrainer(model: LanguageModel, options: TrainingOptions): Train
       const totalSteps = Math.min(options.maxSteps ?? Infinity, stepsPerEpoch * options.epochs);
 
       const fit = await model.fit(task.previousPolicy, options.loss, options.optimizer);
-      let ended = false;
+      let [ended, freed] = [false, false];
+      const free = async () => {
+        if (freed) return;
+        freed = true;
+        await fit.dispose();
+      };
       try {
         const saved = await savedCheckpoint(journal);
         let done = 0;
@@ -218,13 +223,14 @@ export function lmTrainer(model: LanguageModel, options: TrainingOptions): Train
             await journal.write(CHECKPOINT, await encodeCheckpoint({ step, tokens }, fit));
           }
         }
+        await free(); // gradients and moments make room for the copies that are kept
         const policy = await keepPolicy(model, fit.trained, totalSteps, journal);
         ended = true;
         return policy;
       } finally {
         // Also when whoever asks for the steps stops early.
         if (!ended) await fit.trained.dispose();
-        await fit.dispose();
+        await free();
       }
     },
 
