@@ -12,11 +12,10 @@ import type { TrainingMemory } from "../../models/memory/training.ts";
 import { oneLine } from "../errors.ts";
 import { loadCheckpoint } from "../load_model.ts";
 import { couldKeepEncoded } from "../memory/held_weights.ts";
-import type { Values } from "../options/spec.ts";
-import { infoOptions, presets, trainOptions } from "../options/tables.ts";
-import { resolveValues } from "../options/parse.ts";
+import { infoOptions, trainOptions } from "../options/tables.ts";
 import { byteSize } from "../progress.ts";
 import { batchSettings, keepToMemory } from "../train/memory_plan.ts";
+import { type InfoValues, settleInfo } from "../train/settle_info.ts";
 import { trainMemory } from "../train/train_memory.ts";
 import { describeTime, trainTime } from "../train/train_time.ts";
 import type { Command } from "./command.ts";
@@ -28,10 +27,10 @@ export const infoCommand: Command<typeof infoOptions> = {
   description:
     `Says what a checkpoint is, and about what memory and time sppo train will take with the options
 given here on the native backend (Linux), for pairs of the given lengths. Memory comes from the headers
-alone, time from a short measurement of this machine.`,
+alone, time from running the first blocks of the model for a moment.`,
   options: infoOptions,
   async prepare({ layers, print, ...context }) {
-    const given = resolveValues(infoOptions, layers);
+    const given = settleInfo(layers);
     const { checkpoint } = await loadCheckpoint(given, context);
     const { config, format, tensors } = checkpoint;
     const encodings = new Map<string, number>();
@@ -81,8 +80,10 @@ alone, time from a short measurement of this machine.`,
         for (const [name, value] of rows) print(`${name.padEnd(17)}${value}`);
         if (kept !== undefined) print(kept.line);
         if (values.backend !== "onnx") return;
-        const time = await trainTime(config, { ...values, rows: side }, context);
-        for (const [name, value] of describeTime(time)) print(`${name.padEnd(17)}${value}`);
+        const time = await trainTime(checkpoint, values, context);
+        for (const [name, value] of describeTime(time, config)) {
+          print(`${name.padEnd(17)}${value}`);
+        }
       },
     };
   },
@@ -90,10 +91,10 @@ alone, time from a short measurement of this machine.`,
 
 /** Whether a fit takes more steps than pass between its checkpoints, as `train` has both by default. */
 function keepsFit(
-  { promptCount, promptsPerIteration, iterations, epochs }: Values<typeof infoOptions>,
+  { promptCount, promptsPerIteration, iterations, epochs, batch }: InfoValues,
 ): boolean {
   const each = promptsPerIteration === "split" ? promptCount / iterations : promptCount;
-  return each * epochs > (presets.lora.batch as number) * trainOptions.checkpointEvery.default;
+  return each * epochs > batch * trainOptions.checkpointEvery.default;
 }
 
 function describeMemory(memory: TrainingMemory): readonly (readonly [string, string])[] {

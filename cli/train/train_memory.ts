@@ -17,12 +17,11 @@ import {
 } from "../../models/memory/training.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
 import { heldWeights } from "../memory/held_weights.ts";
-import type { Values } from "../options/spec.ts";
-import type { infoOptions } from "../options/tables.ts";
+import type { InfoValues } from "./settle_info.ts";
 
 /** The options that memory depends on and that it is not kept by. */
 export type MemoryValues = Pick<
-  Values<typeof infoOptions>,
+  InfoValues,
   | "keepEncoded"
   | "trainable"
   | "loraRank"
@@ -68,7 +67,7 @@ export function trainMemory(
       ? {}
       : { lora: { rank: values.loraRank, alpha: values.loraRank, targets: values.loraTargets } }),
     loss,
-    optimizer: OPTIMIZERS[values.optimizer ?? (all ? "rmsprop" : "adamw")],
+    optimizer: OPTIMIZERS[values.optimizer],
     weightBytes: weights.held,
     packedBytes: weights.packed,
     decodedBytes: weights.largestEncoded,

@@ -1,152 +1,178 @@
 /**
- * About what time a training command takes on this machine, from a short measurement of it.
+ * About what time a training command takes on this machine, from a short measurement of its parts.
  *
  * @module
  */
 
-import type { Backend } from "../../graph/backend.ts";
-import { ProgramBuilder } from "../../graph/builder.ts";
-import { fromFloat32 } from "../../graph/tensor_source.ts";
-import { type DecoderConfig, decoderTensors } from "../../models/architectures/mod.ts";
+import type { Checkpoint } from "../../models/checkpoints/open.ts";
+import { DEFAULT_SLOTS } from "../../models/language_model_options.ts";
+import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
+import {
+  type MeasuredRates,
+  measureRates,
+  type RunRates,
+  type RunShape,
+} from "../../models/training/run_rates.ts";
 import { loadBackend, type LoadContext } from "../load_model.ts";
-import type { Values } from "../options/spec.ts";
-import type { infoOptions } from "../options/tables.ts";
+import { settlePrecision } from "./sampling_precision.ts";
+import type { InfoValues } from "./settle_info.ts";
+import { loadingOptions, trainableOf } from "./trainable_model.ts";
 
-/** What a machine does. */
-export interface MachineSpeed {
-  /** Floating-point operations a second, of a product of some hundred rows. */
-  readonly flops: number;
-  /** Bytes of weights read a second, by a product of one row. */
-  readonly bytes: number;
+/** The options that the number of parts depends on. */
+export type TimeValues = Pick<
+  InfoValues,
+  | "promptTokens"
+  | "maxTokens"
+  | "promptCount"
+  | "promptsPerBatch"
+  | "samples"
+  | "iterations"
+  | "promptsPerIteration"
+  | "epochs"
+  | "batch"
+  | "tokensPerBatch"
+>;
+
+/** How often a run does what. */
+export interface RunCounts {
+  /** Prompts answered. */
+  readonly prompts: number;
+  /** Decoding steps, by the prompts whose samples run side by side. */
+  readonly steps: ReadonlyMap<number, number>;
+  /** Pairs scored. */
+  readonly scored: number;
+  /** Pairs whose gradients are computed. */
+  readonly fitted: number;
+  /** Steps of the optimizer. */
+  readonly optimizerSteps: number;
 }
 
-/** Seconds of a run, and what they come from. */
+/** Seconds of a run. */
 export interface TrainTime {
-  readonly speed: MachineSpeed;
+  readonly starting: number;
   readonly sampling: number;
-  readonly training: number;
+  readonly scoring: number;
+  readonly fitting: number;
 }
 
-/** Shape of the measured product: the feed-forward layer of a model of 135 million weights. */
-const [ROWS, INNER, COLUMNS] = [512, 576, 1536];
-/** Columns of the product of one row, whose weights are more than caches hold. */
-const WIDE = 16_384;
-const RUNS = 8;
+/** Prompts whose samples are decoded side by side, where enough are asked for together. */
+function sideBySide(
+  { promptsPerBatch, promptCount, samples }: Pick<
+    TimeValues,
+    "promptsPerBatch" | "promptCount" | "samples"
+  >,
+): number {
+  return Math.min(Math.max(1, Math.floor(DEFAULT_SLOTS / samples)), promptsPerBatch, promptCount);
+}
 
-/** The least time of some runs, after one to warm up; whatever else the machine does adds to it. */
-async function seconds(backend: Backend, rows: number, columns: number): Promise<number> {
-  const g = new ProgramBuilder("product");
-  const x = g.input("x", "float32", [rows, INNER]);
-  g.output("y", g.linear(x, g.parameter("weights", "w", [columns, INNER])));
-  const values = new Float32Array(columns * INNER).map((_, i) => (i % 7 - 3) / 8);
-  const weights = await backend.createStore([fromFloat32("w", [columns, INNER], values)]);
-  const executable = await backend.compile(g.build(), { constants: { weights } });
-  try {
-    const bound = executable.bind();
-    const input = { shape: [rows, INNER], data: new Float32Array(rows * INNER).fill(0.5) };
-    let least = Infinity;
-    for (let run = 0; run <= RUNS; run++) {
-      const began = performance.now();
-      await bound.run({ x: input });
-      if (run > 0) least = Math.min(least, (performance.now() - began) / 1000);
+/** Pairs in a micro-batch. */
+function pairsTogether({ promptTokens, maxTokens, tokensPerBatch, batch }: TimeValues): number {
+  const fitting = Math.floor(tokensPerBatch / (promptTokens + 2 * maxTokens));
+  return Math.max(1, Math.min(batch, fitting));
+}
+
+/**
+ * Counts what a run of self-play does: every response has its full length, and each prompt gives a pair
+ * that is scored once and trained on.
+ */
+export function runCounts(values: TimeValues): RunCounts {
+  const { promptCount, promptsPerBatch, iterations, epochs, batch, maxTokens } = values;
+  const each = values.promptsPerIteration === "split"
+    ? Math.ceil(promptCount / iterations)
+    : promptCount;
+  const most = sideBySide({ ...values, promptCount: each });
+  const steps = new Map<number, number>();
+  for (let start = 0; start < each; start += promptsPerBatch) {
+    const end = Math.min(each, start + promptsPerBatch);
+    for (let at = start; at < end; at += most) {
+      const prompts = Math.min(most, end - at);
+      steps.set(prompts, (steps.get(prompts) ?? 0) + iterations * (maxTokens - 1));
     }
-    return least;
-  } finally {
-    await executable.dispose();
-    await weights.dispose();
   }
-}
-
-/** Measures the machine, in about a second. */
-export async function measureSpeed(backend: Backend): Promise<MachineSpeed> {
   return {
-    flops: 2 * ROWS * INNER * COLUMNS / await seconds(backend, ROWS, COLUMNS),
-    bytes: 4 * INNER * WIDE / await seconds(backend, 1, WIDE),
+    prompts: iterations * each,
+    steps,
+    scored: iterations * each,
+    fitted: iterations * epochs * each,
+    optimizerSteps: iterations * epochs * Math.ceil(each / batch),
   };
 }
 
-/** The options that time depends on, with the rows that are sampled side by side. */
-export type TimeValues =
-  & Pick<
-    Values<typeof infoOptions>,
-    | "promptTokens"
-    | "maxTokens"
-    | "promptCount"
-    | "samples"
-    | "iterations"
-    | "promptsPerIteration"
-    | "epochs"
-    | "trainable"
-    | "checkpointing"
-  >
-  & { readonly rows: number };
-
 /**
- * Share of the product's speed that a training step and a decoding step are taken to reach, all else
- * that they do included. Round numbers, not fitted.
+ * Seconds of a run: measured rates times counts. A decoding step takes longer by as much for each further
+ * prompt.
+ *
+ * @param most Prompts side by side for which `allRows` was measured.
  */
-const SHARE = { training: 0.5, decoding: 0.6 };
+export function timeOf(counts: RunCounts, rates: RunRates, most: number): TrainTime {
+  const { fewRows, allRows } = rates;
+  const stepOf = (prompts: number) =>
+    most === 1 ? fewRows : fewRows + (allRows - fewRows) * (prompts - 1) / (most - 1);
+  let sampling = counts.prompts * rates.prefill;
+  for (const [prompts, steps] of counts.steps) sampling += steps * stepOf(prompts);
+  return {
+    starting: rates.loading + rates.compiling,
+    sampling,
+    scoring: counts.scored * rates.scoring,
+    fitting: counts.fitted * rates.gradient + counts.optimizerSteps * rates.optimizer,
+  };
+}
 
-/**
- * Seconds of a run on a machine: responses of the full length to each prompt, scored once, and a pair of
- * each prompt trained on. 2 operations a weight and token forward, 2 for the gradient of activations, 2
- * more for that of weights where all are trained, and 2 where blocks are computed again. The judge's
- * time and evaluations are not in it.
- */
-export function timeOn(config: DecoderConfig, values: TimeValues, speed: MachineSpeed): TrainTime {
-  const { promptTokens, maxTokens, promptCount, samples, iterations, epochs, rows } = values;
-  // An embedding of its own is looked up, not multiplied with.
-  const lookedUp = config.tieWordEmbeddings ? 0 : config.vocabSize * config.hiddenSize;
-  const weights = -lookedUp +
-    decoderTensors(config).reduce(
-      (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
-      0,
-    );
-  const each = values.promptsPerIteration === "split" ? promptCount : promptCount * iterations;
-  const attention = (tokens: number, past: number) =>
-    4 * tokens * past * config.layers * config.heads * config.headDim;
-
-  const prefill = 2 * weights * promptTokens + attention(promptTokens, promptTokens / 2);
-  const context = promptTokens + maxTokens / 2;
-  const row = (2 * weights + attention(1, context)) / speed.flops;
-  const step = Math.max(4 * weights / speed.bytes, rows * row);
-  const steps = Math.ceil(each * samples / rows) * maxTokens;
-  const sampling = (each * prefill / speed.flops + steps * step) / SHARE.decoding;
-
-  const tokens = promptTokens + 2 * maxTokens;
-  const forward = 2 * weights * tokens + attention(tokens, tokens / 2);
-  const passes = 1 + // scoring
-    epochs * (2 + (values.trainable === "all" ? 1 : 0) + (values.checkpointing ? 1 : 0));
-  const training = each * forward * passes / speed.flops / SHARE.training;
-  return { speed, sampling, training };
+/** An estimate with what it comes from. */
+export interface EstimatedTime {
+  readonly time: TrainTime;
+  readonly counts: RunCounts;
+  readonly measured: MeasuredRates;
 }
 
 /** Measures this machine and estimates. */
 export async function trainTime(
-  config: DecoderConfig,
-  values: TimeValues & Pick<Values<typeof infoOptions>, "backend" | "threads">,
+  checkpoint: Checkpoint,
+  values: InfoValues,
   context: LoadContext,
-): Promise<TrainTime> {
+): Promise<EstimatedTime> {
+  const counts = runCounts(values);
+  const most = Math.max(...counts.steps.keys());
   const backend = await loadBackend(values, context.resources);
-  return timeOn(config, values, await measureSpeed(backend));
+  const trainable = trainableOf(values, checkpoint.config);
+  const { keepEncoded, samples, promptTokens, maxTokens, optimizer } = values;
+  const precision = await settlePrecision({
+    ...{ precision: values.precision, checkpoint, backend, trainable, keepEncoded },
+    rows: most * samples,
+  }, context);
+  const shape: RunShape = {
+    ...{ promptTokens, maxTokens, samples, prompts: most, pairs: pairsTogether(values) },
+    optimizer: OPTIMIZERS[optimizer],
+    model: { ...loadingOptions(values), trainable, precision },
+  };
+  const measured = await measureRates(checkpoint, backend, shape, context.signal);
+  return { time: timeOf(counts, measured.rates, most), counts, measured };
 }
 
 /** The estimate in words. */
 export function describeTime(
-  { speed, sampling, training }: TrainTime,
+  { time, counts, measured }: EstimatedTime,
+  { layers }: { readonly layers: number },
 ): readonly (readonly [string, string])[] {
+  const { starting, sampling, scoring, fitting } = time;
+  const steps = [...counts.steps.values()].reduce((sum, count) => sum + count, 0);
   return [
+    ["training lasts", `~ ${duration(starting + sampling + scoring + fitting)}`],
+    ["  starting", `~ ${duration(starting)}`],
+    ["  sampling", `~ ${duration(sampling)}, ${counts.prompts} prompts, ${steps} decoding steps`],
+    ["  scoring", `~ ${duration(scoring)}, ${counts.scored} pairs`],
+    ["  fitting", `~ ${duration(fitting)}, ${counts.optimizerSteps} steps`],
     [
-      "this machine",
-      `${(speed.flops / 1e9).toFixed(0)} GFLOP/s, ${(speed.bytes / 1e9).toFixed(1)} GB/s`,
+      "  measured on",
+      measured.blocks.length === 1
+        ? "the whole model, for a moment"
+        : `the first ${measured.blocks.join(" and the first ")} of ${layers} blocks, for a moment`,
     ],
-    ["training lasts", `about ${duration(sampling + training)}`],
-    ["  sampling", duration(sampling)],
-    ["  fitting", duration(training)],
   ];
 }
 
 function duration(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 90) return `${seconds.toFixed(0)} s`;
   if (seconds < 5400) return `${(seconds / 60).toFixed(0)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;

@@ -40,19 +40,32 @@ export async function trainableModel(
   const rows = Math.min(DEFAULT_SLOTS, values.promptsPerBatch * values.samples);
   const settled = { precision, checkpoint, backend, trainable, keepEncoded, rows };
   const model = await loadModel(checkpoint, backend, {
+    ...loadingOptions(values),
     precision: await settlePrecision(settled, context),
     trainable,
-    tokensPerBatch: values.tokensPerBatch,
-    ...(values.logitsMemory === undefined ? {} : { logitsBytes: values.logitsMemory }),
-    checkpointing: values.checkpointing,
-    keepEncoded,
     ...(values.template === undefined ? {} : { template: values.template }),
   }, context);
   return { model, beside };
 }
 
-function trainableOf(
-  values: TrainValues,
+/** How the options say the model is loaded, beside what is trained and how it is sampled. */
+export function loadingOptions(
+  { tokensPerBatch, logitsMemory, checkpointing, keepEncoded }: Pick<
+    TrainValues,
+    "tokensPerBatch" | "logitsMemory" | "checkpointing" | "keepEncoded"
+  >,
+): LanguageModelOptions {
+  return {
+    ...{ tokensPerBatch, checkpointing, keepEncoded },
+    ...(logitsMemory === undefined ? {} : { logitsBytes: logitsMemory }),
+  };
+}
+
+/** What the options say is trained. */
+export function trainableOf(
+  values:
+    & Pick<TrainValues, "trainable" | "loraRank" | "loraTargets">
+    & Partial<Pick<TrainValues, "loraAlpha" | "rslora">>,
   config: DecoderConfig,
 ): NonNullable<LanguageModelOptions["trainable"]> {
   if (values.trainable === "all") return { kind: "all" };

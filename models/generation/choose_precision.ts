@@ -4,9 +4,10 @@
  * @module
  */
 
-import type { Backend, HostTensor, TensorSource } from "../../graph/mod.ts";
-import { type DecoderConfig, decoderTensors, type LoraShape } from "../architectures/mod.ts";
+import type { Backend, HostTensor } from "../../graph/mod.ts";
+import type { LoraShape } from "../architectures/mod.ts";
 import type { Checkpoint } from "../checkpoints/open.ts";
+import { firstBlocks } from "../first_blocks.ts";
 import { LanguageModel } from "../language_model.ts";
 import type { Decoder } from "./generate.ts";
 import type { Precision } from "./precision.ts";
@@ -41,21 +42,6 @@ const STEPS = 12;
 /** Fast sampling is not the policy itself: it must pay. */
 const WORTH = 0.9;
 
-/** The first blocks of a checkpoint with the first rows of its vocabulary. */
-function beginning({ tensors, ...checkpoint }: Checkpoint): Checkpoint {
-  const config: DecoderConfig = {
-    ...checkpoint.config,
-    layers: Math.min(BLOCKS, checkpoint.config.layers),
-    vocabSize: Math.min(VOCABULARY, checkpoint.config.vocabSize),
-  };
-  const first = decoderTensors(config).map(({ name, shape }): [string, TensorSource] => {
-    const source = tensors.get(name)!;
-    const byteLength = source.byteLength / source.shape[0]! * shape[0]!;
-    return [name, { ...source, shape, byteLength }];
-  });
-  return { ...checkpoint, config, tensors: new Map(first) };
-}
-
 /** The inputs of a decoding step. */
 function step(rows: number): Record<string, HostTensor> {
   const each = (of: (row: number) => number) => Int32Array.from({ length: rows }, (_, i) => of(i));
@@ -78,7 +64,7 @@ export async function choosePrecision(
   backend: Backend,
   { rows, lora, keepEncoded = false, signal }: ChoosePrecisionOptions,
 ): Promise<PrecisionChoice> {
-  const part = beginning(checkpoint);
+  const part = firstBlocks(checkpoint, BLOCKS, VOCABULARY);
   if (!await canSampleFast(part, backend)) return { precision: "float32" };
   await using resources = new AsyncDisposableStack();
   const prepare = async (precision: Precision): Promise<Decoder> => {

@@ -139,8 +139,7 @@ Deno.test("sppo info, --version and help say what they should", async () => {
     assert.match(info, /^tokenizer +259 tokens; a turn ends with 256 "<\|end\|>"$/m);
     assert.match(info, /^cache per token +128 B$/m);
     assert.match(info, /^ {2}weights +31.5 KiB$/m);
-    assert.match(info, /^this machine +\d+ GFLOP\/s, [\d.]+ GB\/s$/m);
-    assert.match(info, /^training lasts +about \d/m);
+    assert.match(info, /^training lasts +~ \d/m);
     const activations = async (...options: string[]) => {
       const info = ["info", "--model", "tiny", "--backend", "reference", ...options];
       const { stdout } = succeeded(await sppo(info, { cwd }));

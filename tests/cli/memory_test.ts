@@ -1,11 +1,10 @@
-// --memory, and what sppo info says of memory and time.
+// --memory of the commands that have it.
 
 import { strict as assert } from "node:assert";
 import { keepToMemory } from "../../cli/train/memory_plan.ts";
-import { describeTime, timeOn } from "../../cli/train/train_time.ts";
 import type { MemorySettings, TrainingMemory } from "../../models/memory/training.ts";
 import { inTempFolder, sppo } from "./_run.ts";
-import { tinyConfig, writeTinyModel } from "./_tiny_model.ts";
+import { writeTinyModel } from "./_tiny_model.ts";
 
 const MIB = 2 ** 20;
 
@@ -152,25 +151,4 @@ Deno.test("sppo generate and score --memory keep to it, or refuse before the sta
     const web = await sppo([...score, "--memory", "1GiB", "--backend", "reference"], { cwd });
     assert.match(web.stderr, /as the memory of --backend must be known/);
   });
-});
-
-Deno.test("timeOn() counts operations over the machine's speed", () => {
-  const plan = {
-    ...{ promptTokens: 10, maxTokens: 20, promptCount: 100, samples: 4, iterations: 2, epochs: 1 },
-    ...{ promptsPerIteration: "split", trainable: "lora", checkpointing: false, rows: 64 } as const,
-  };
-  const speed = { flops: 1e9, bytes: 1e9 };
-  const once = timeOn(tinyConfig, plan, speed);
-  const fast = timeOn(tinyConfig, plan, { flops: 2e9, bytes: 2e9 });
-  assert.ok(Math.abs(once.training / fast.training - 2) < 1e-9);
-  assert.ok(Math.abs(once.sampling / fast.sampling - 2) < 1e-9);
-  const repeated = timeOn(tinyConfig, { ...plan, promptsPerIteration: "repeat" }, speed);
-  assert.ok(Math.abs(repeated.training / once.training - 2) < 1e-9);
-  // Scored and trained on (3 passes forward's worth), against all weights' and another forward pass.
-  const all = timeOn(tinyConfig, { ...plan, trainable: "all", checkpointing: true }, speed);
-  assert.ok(Math.abs(all.training / once.training - 5 / 3) < 1e-9);
-  assert.match(
-    describeTime(once).join("\n"),
-    /^this machine,1 GFLOP\/s, 1.0 GB\/s\ntraining lasts,about /,
-  );
 });
