@@ -5,7 +5,7 @@
  */
 
 import type { Backend, HostTensor } from "../../graph/mod.ts";
-import type { LoraShape } from "../architectures/mod.ts";
+import { decoderTensors, type LoraShape } from "../architectures/mod.ts";
 import type { Checkpoint } from "../checkpoints/open.ts";
 import { firstBlocks } from "../first_blocks.ts";
 import { LanguageModel } from "../language_model.ts";
@@ -32,9 +32,12 @@ export interface PrecisionChoice {
   readonly milliseconds?: Readonly<Record<Precision, number>>;
 }
 
-/** Blocks of the model that is measured, and rows of its vocabulary. */
+/** Least number of the model's blocks that are measured, with as large a part of its vocabulary. */
 const BLOCKS = 4;
-const VOCABULARY = 64;
+/** Blocks that take less in float32 are joined by others: caches would make that precision look fast. */
+const MEASURED_BYTES = 128 << 20;
+/** The part of the vocabulary is a multiple of this, as whole vocabularies mostly are. */
+const ROWS = 64;
 /** Tokens in the cache. */
 const PAST = 64;
 const WARMUPS = 3;
@@ -42,11 +45,21 @@ const STEPS = 12;
 /** Fast sampling is not the policy itself: it must pay. */
 const WORTH = 0.9;
 
+/** The first blocks of a checkpoint with the first rows of its vocabulary, in the model's proportions. */
+function measuredPart(checkpoint: Checkpoint): Checkpoint {
+  const { layers, vocabSize } = checkpoint.config;
+  const elements = (layers: number) =>
+    decoderTensors({ ...checkpoint.config, layers })
+      .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+  const blockBytes = 4 * (elements(2) - elements(1));
+  const blocks = Math.min(layers, Math.max(BLOCKS, Math.ceil(MEASURED_BYTES / blockBytes)));
+  return firstBlocks(checkpoint, blocks, ROWS * Math.ceil(vocabSize * blocks / layers / ROWS));
+}
 /** The inputs of a decoding step. */
 function step(rows: number): Record<string, HostTensor> {
   const each = (of: (row: number) => number) => Int32Array.from({ length: rows }, (_, i) => of(i));
   return {
-    ids: { shape: [rows, 1], data: each((row) => row % VOCABULARY) },
+    ids: { shape: [rows, 1], data: each(() => 0) },
     positions: { shape: [rows, 1], data: each(() => PAST) },
     past: { shape: [rows], data: each(() => PAST) },
     count: { shape: [rows], data: each(() => 1) },
@@ -64,7 +77,7 @@ export async function choosePrecision(
   backend: Backend,
   { rows, lora, keepEncoded = false, signal }: ChoosePrecisionOptions,
 ): Promise<PrecisionChoice> {
-  const part = firstBlocks(checkpoint, BLOCKS, VOCABULARY);
+  const part = measuredPart(checkpoint);
   if (!await canSampleFast(part, backend)) return { precision: "float32" };
   await using resources = new AsyncDisposableStack();
   const prepare = async (precision: Precision): Promise<Decoder> => {
