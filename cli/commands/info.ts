@@ -43,7 +43,7 @@ alone, time from running the first blocks of the model for a moment.`,
     }
     const shares = [...encodings].sort((a, b) => b[1] - a[1])
       .map(([name, size]) => `${name} ${(100 * size / parameters).toFixed(1)} %`).join(", ");
-    const [tokenizer, template] = await describeText(checkpoint);
+    const { tokenizer, template, usable } = await describeText(checkpoint);
     const estimate = trainMemory(checkpoint, given, {
       lengths: [{ promptTokens: given.promptTokens, responseTokens: given.maxTokens }],
       precision: given.precision,
@@ -79,7 +79,7 @@ alone, time from running the first blocks of the model for a moment.`,
       async run() {
         for (const [name, value] of rows) print(`${name.padEnd(17)}${value}`);
         if (kept !== undefined) print(kept.line);
-        if (values.backend !== "onnx") return;
+        if (values.backend !== "onnx" || !usable) return;
         const time = await trainTime(checkpoint, values, context);
         for (const [name, value] of describeTime(time, config)) {
           print(`${name.padEnd(17)}${value}`);
@@ -106,18 +106,26 @@ function describeMemory(memory: TrainingMemory): readonly (readonly [string, str
   ];
 }
 
-async function describeText(
-  checkpoint: Checkpoint,
-): Promise<[tokenizer: string, template: string]> {
+interface DescribedText {
+  readonly tokenizer: string;
+  readonly template: string;
+  /** Whether anything can be sampled or trained with it. */
+  readonly usable: boolean;
+}
+
+async function describeText(checkpoint: Checkpoint): Promise<DescribedText> {
   try {
     const text = await checkpoint.text();
     const ends = text.endOfTurnIds
       .map((id) => `${id} ${JSON.stringify(text.tokenizer.decode([id]))}`).join(", ");
-    return [
-      `${text.tokenizer.vocabSize} tokens; ${ends ? `a turn ends with ${ends}` : "no end of turn"}`,
-      text.template === undefined ? "none" : `${text.template.length} characters`,
-    ];
+    return {
+      tokenizer: `${text.tokenizer.vocabSize} tokens; ${
+        ends ? `a turn ends with ${ends}` : "no end of turn"
+      }`,
+      template: text.template === undefined ? "none" : `${text.template.length} characters`,
+      usable: true,
+    };
   } catch (error) {
-    return [`unusable: ${oneLine(error)}`, "unknown"];
+    return { tokenizer: `unusable: ${oneLine(error)}`, template: "unknown", usable: false };
   }
 }

@@ -96,6 +96,20 @@ Deno.test("sppo info measures what is trained, an adapter or all weights", async
       assert.match(stdout, /^ {2}fitting {8}~ [\d.]+ s, 9 steps$/m);
       assert.match(stdout, /^ {2}measured on {4}the whole model, for a moment$/m);
     }
+    await Deno.remove(`${cwd}/tiny/tokenizer.json`);
+    const mute = await sppo(info, { cwd });
+    assert.equal(mute.code, 0, mute.stderr);
+    assert.match(mute.stdout, /^tokenizer {8}unusable: .*$/m);
+    assert.match(mute.stdout, /^training takes .*$/m);
+    assert.doesNotMatch(mute.stdout, /lasts/);
+  });
+});
+
+Deno.test("sppo info --preset has the preset's batches and passes", async () => {
+  await inTempFolder(async (cwd) => {
+    await writeTinyModel(`${cwd}/tiny`);
+    const info = ["info", "--model", "tiny", "--threads", "1", "--max-tokens", "8"]
+      .concat("--prompt-tokens", "16", "--prompt-count", "12", "--samples", "2");
     const paper = await sppo([...info, "--preset", "paper"], { cwd });
     assert.match(paper.stdout, /, 3 steps$/m);
   });
