@@ -205,7 +205,8 @@ export function emitProgram(
       port: ports.map(({ port }) => port).join("+"),
       shape: [rows.reduce((sum, count) => sum + count, 0), ports[0]!.shape[1]!],
     };
-    addConstant(matrix);
+    // A gradient with checkpoints computes the products of a block twice, from two values.
+    if (!graph.encoded.has(matrix.port)) addConstant(matrix);
     const product = { matrix: matrix.port, rows };
     group.forEach(({ results }, index) => graph.merged.set(results[0]!.id, { product, index }));
   }
