@@ -63,12 +63,16 @@ const TITLES = { prompts: "prompts", responses: "K", tokens: "length" } as const
 const FACTORS = [1, 2, 4, 8, 16];
 const WORK = ["generation", "training step"] as const;
 
-/** Operations of as many tokens after a prompt: 2 per weight and token, and those of attention. */
-function operations(tokens: number): number {
+/**
+ * Operations of as many tokens after a prompt: 2 per weight and token, and those of attention.
+ *
+ * @param seen Keys that a token's scores are computed for, on average: when sampling those before it, in
+ * a training step those of the whole sequence, of which the mask hides half.
+ */
+function operations(tokens: number, seen: number): number {
   const { hiddenSize: d, intermediateSize, heads, kvHeads, headDim, layers, vocabSize } = CONFIG;
   const block = 2 * d * headDim * (heads + kvHeads) + 3 * d * intermediateSize;
   const weights = layers * block + vocabSize * d;
-  const seen = PROMPT_TOKENS + (tokens - 1) / 2; // on average
   return tokens * (2 * weights + 4 * seen * heads * headDim * layers);
 }
 
@@ -176,6 +180,10 @@ await runComparison(async () => {
     points: FACTORS.map((x) => ({ x, y: of(x) })),
   });
   const { tokens } = SMALLEST;
+  const byLength = (work: typeof WORK[number], seen: (tokens: number) => number) => {
+    const of = (count: number) => operations(count, seen(count));
+    return expected(`operations: ${work}`, (factor) => of(tokens * factor) / of(tokens));
+  };
   const spec = linePlot({
     title: "Cost against prompts, responses and length",
     subtitle: `Of ${SMALLEST.prompts} prompts, K = ${SMALLEST.responses}, ${tokens} tokens; ` +
@@ -185,10 +193,8 @@ await runComparison(async () => {
     series: [
       ...series,
       expected("linear", (factor) => factor),
-      expected(
-        "operations, by length",
-        (factor) => operations(tokens * factor) / operations(tokens),
-      ),
+      byLength("generation", (tokens) => PROMPT_TOKENS + (tokens - 1) / 2),
+      byLength("training step", (tokens) => PROMPT_TOKENS + tokens),
     ],
   });
   const ends = new Set(WORK.flatMap((work) => [

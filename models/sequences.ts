@@ -117,9 +117,12 @@ export function planSequences(
   return batches;
 }
 
-/** Numbers of rows by places: a table padded with −1. */
+/** A cell of a table where nothing is. */
+const NONE = -1;
+
+/** Numbers of rows by places: a padded table. */
 function table(rows: readonly (readonly number[])[], width: number): HostTensor {
-  const data = new Int32Array(rows.length * width).fill(-1);
+  const data = new Int32Array(rows.length * width).fill(NONE);
   rows.forEach((row, index) => data.set(row, index * width));
   return { shape: [rows.length, width], data };
 }
@@ -164,22 +167,27 @@ export function packSequences(sequences: readonly Sequence[]): Record<string, Ho
       responses[index] = feed(sequences[index]!.responseIds.slice(0, -1), promptIds.length);
     }
   }
-  const keys = responses.map((response, index) => [...prompts[promptOf[index]!]!, ...response]);
-
-  const [promptTime, responseTime, keyTime] = [prompts, responses, keys].map(longestOf) as [
-    number,
-    number,
-    number,
-  ];
-  /** Where each token stands in a table. */
-  const places = (rows: readonly (readonly number[])[], width: number): number[][] => {
-    const found: number[][] = ids.map(() => []);
+  const [promptTime, responseTime] = [longestOf(prompts), longestOf(responses)];
+  /** The keys of each response: those of its prompt by their places in the table of prompts, and its own. */
+  const promptKeys = promptOf.map((prompt) =>
+    prompts[prompt]!.map((_, at) => prompt * promptTime + at)
+  );
+  const ownKeys = responses.map((own, at) => [...promptKeys[at]!.map(() => NONE), ...own]);
+  const keyTime = longestOf(ownKeys);
+  /** Where each of some tokens stands in a table. */
+  const places = (
+    rows: readonly (readonly number[])[],
+    width: number,
+    tokens = ids.length,
+  ): number[][] => {
+    const found: number[][] = Array.from({ length: tokens }, () => []);
     rows.forEach((row, index) =>
-      row.forEach((token, at) => found[token]!.push(index * width + at))
+      row.forEach((token, at) => token !== NONE && found[token]!.push(index * width + at))
     );
     return found;
   };
-  const keyPlaces = places(keys, keyTime);
+  const promptKeyPlaces = places(promptKeys, keyTime, prompts.length * promptTime);
+  const copies = longestOf(promptKeyPlaces);
 
   const rows: number[] = [];
   const targets: number[] = [];
@@ -200,8 +208,13 @@ export function packSequences(sequences: readonly Sequence[]): Record<string, Ho
     prompt_places: table(places(prompts, promptTime), 1),
     response_tokens: table(responses, responseTime),
     response_places: table(places(responses, responseTime), 1),
-    key_tokens: table(keys, keyTime),
-    key_places: table(keyPlaces, longestOf(keyPlaces)),
+    prompt_key_tokens: table(promptKeys, keyTime),
+    prompt_key_places: {
+      shape: [prompts.length, promptTime, copies],
+      data: table(promptKeyPlaces, copies).data,
+    },
+    own_key_tokens: table(ownKeys, keyTime),
+    own_key_places: table(places(ownKeys, keyTime), 1),
     prompt_lengths: vector(promptOf.map((prompt) => prompts[prompt]!.length)),
     rows: vector(rows),
     targets: vector(targets),

@@ -17,7 +17,7 @@ import { type Dim, INVISIBLE, product, type ProgramBuilder, type Value } from ".
 interface Table {
   /** int32 [rows, width]. */
   readonly tokens: Value;
-  /** int32 [time, copies]: places of each token in the flattened table; −1 fills up. */
+  /** int32 [tokens, copies]: places of each token in the flattened table; −1 fills up. */
   readonly places: Value;
 }
 
@@ -25,37 +25,49 @@ interface Table {
 export interface SharedPrompts {
   readonly prompts: Table;
   readonly responses: Table;
-  /** Prompt and response of each response. */
-  readonly keys: Table;
+  /**
+   * Keys of each response: the tokens of its prompt, by their places in the flattened table of prompts,
+   * and behind them its own. Only those of prompts have copies, so that work grows with the responses
+   * and not with their square.
+   */
+  readonly promptKeys: Table;
+  readonly ownKeys: Table;
   /** int32 [responses]: tokens of each response's prompt. */
   readonly lengths: Value;
 }
 
 /**
  * Adds the inputs: `prompt_tokens` int32 [prompts, prompt_time], `response_tokens` int32 [responses,
- * response_time] and `key_tokens` int32 [responses, key_time], where each cell is a token's index in the
- * run or −1; `prompt_places` and `response_places` int32 [time, 1] and `key_places` int32 [time, copies],
- * where a token stands in those tables; `prompt_lengths` int32 [responses].
+ * response_time] and `own_key_tokens` int32 [responses, key_time], where each cell is a token's index in
+ * the run or −1; `prompt_places`, `response_places` and `own_key_places` int32 [time, 1], where a token
+ * stands in those tables; `prompt_key_tokens` int32 [responses, key_time], places in the table of prompts,
+ * and `prompt_key_places` int32 [prompts, prompt_time, copies]; `prompt_lengths` int32 [responses].
  */
 export function sharedPrompts(g: ProgramBuilder): SharedPrompts {
   const int = (name: string, ...shape: Dim[]) => g.input(name, "int32", shape);
-  const table = (name: string, rows: Dim, copies: Dim): Table => ({
-    tokens: int(`${name}_tokens`, rows, `${name}_time`),
-    places: int(`${name}_places`, "time", copies),
+  const table = (name: string, rows: Dim, width: Dim): Table => ({
+    tokens: int(`${name}_tokens`, rows, width),
+    places: int(`${name}_places`, "time", 1),
   });
+  const prompts = table("prompt", "prompts", "prompt_time");
+  const places = int("prompt_key_places", "prompts", "prompt_time", "copies");
   return {
-    prompts: table("prompt", "prompts", 1),
-    responses: table("response", "responses", 1),
-    keys: table("key", "responses", "copies"),
+    prompts,
+    responses: table("response", "responses", "response_time"),
+    promptKeys: {
+      tokens: int("prompt_key_tokens", "responses", "key_time"),
+      places: g.reshape(places, [product("prompts", "prompt_time"), "copies"]),
+    },
+    ownKeys: table("own_key", "responses", "key_time"),
     lengths: int("prompt_lengths", "responses"),
   };
 }
 
-/** x [1, time, H, D] as [rows, width, H, D] by a table; zeros where there is no token. */
+/** x [..., H, D], of as many tokens, as [rows, width, H, D] by a table; zeros where there is no token. */
 function spread(g: ProgramBuilder, x: Value, { tokens, places }: Table): Value {
-  const [, time, heads, size] = x.shape as [Dim, Dim, Dim, Dim];
+  const [, , heads, size] = x.shape as [Dim, Dim, Dim, Dim];
   const [rows, width] = tokens.shape as [Dim, Dim];
-  const flat = g.reshape(x, [time, product(heads, size)]);
+  const flat = g.reshape(x, [places.shape[0]!, product(heads, size)]);
   const moved = g.regroup(flat, g.reshape(tokens, [product(rows, width), 1]), places);
   return g.reshape(moved, [rows, width, heads, size]);
 }
@@ -71,13 +83,13 @@ function collect(g: ProgramBuilder, x: Value, { tokens, places }: Table): Value 
 /** 0 or a large negative number [responses, 1, response_time, key_time]: what a response token sees. */
 function visibility(
   g: ProgramBuilder,
-  { responses, keys, lengths }: SharedPrompts,
+  { responses, ownKeys, lengths }: SharedPrompts,
   window: number | undefined,
 ): Value {
   const [rows, width] = responses.tokens.shape as [Dim, Dim];
   const start = g.reshape(lengths, [rows, 1, 1, 1]);
   const position = g.add(start, g.iota([width, 1], 0)); // [responses, 1, response_time, 1]
-  const column = g.iota([1, keys.tokens.shape[1]!], 1);
+  const column = g.iota([1, ownKeys.tokens.shape[1]!], 1);
   let seen = g.logicalNot(g.less(position, column));
   if (window !== undefined) {
     seen = g.logicalAnd(
@@ -110,17 +122,21 @@ export function sharedAttention(
   value: Value,
   { window, ...scores }: SharedAttentionOptions,
 ): Value {
-  const { prompts, responses, keys } = shared;
+  const { prompts, responses, promptKeys, ownKeys } = shared;
+  const promptKey = spread(g, key, prompts);
+  const promptValue = spread(g, value, prompts);
   const ofPrompts = g.attention(
     spread(g, query, prompts),
-    spread(g, key, prompts),
-    spread(g, value, prompts),
+    promptKey,
+    promptValue,
     { ...scores, mask: { kind: "causal", ...(window === undefined ? {} : { window }) } },
   );
+  const withPrompt = (ofPrompt: Value, own: Value) =>
+    g.add(spread(g, ofPrompt, promptKeys), spread(g, own, ownKeys));
   const ofResponses = g.attention(
     spread(g, query, responses),
-    spread(g, key, keys),
-    spread(g, value, keys),
+    withPrompt(promptKey, key),
+    withPrompt(promptValue, value),
     { ...scores, mask: { kind: "bidirectional" }, bias: visibility(g, shared, window) },
   );
   return g.add(collect(g, ofPrompts, prompts), collect(g, ofResponses, responses));

@@ -48,8 +48,11 @@ Deno.test("microBatchSizes() is the size of the first batch that pairs are plann
     assert.deepEqual([sizes.time], inputs.ids!.shape.slice(1));
     assert.deepEqual([sizes.prompts, sizes.prompt_time], inputs.prompt_tokens!.shape);
     assert.deepEqual([sizes.responses, sizes.response_time], inputs.response_tokens!.shape);
-    assert.deepEqual([sizes.responses, sizes.key_time], inputs.key_tokens!.shape);
-    assert.deepEqual([sizes.time, sizes.copies], inputs.key_places!.shape);
+    assert.deepEqual([sizes.responses, sizes.key_time], inputs.own_key_tokens!.shape);
+    assert.deepEqual(
+      [sizes.prompts, sizes.prompt_time, sizes.copies],
+      inputs.prompt_key_places!.shape,
+    );
     assert.deepEqual([sizes.tokens], inputs.targets!.shape);
   }
 });
