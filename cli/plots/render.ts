@@ -11,7 +11,7 @@ export interface PlotSpec {
   readonly [key: string]: unknown;
 }
 
-/** Looks that all plots share. Colours are Okabe and Ito's, which colour-blind readers tell apart, and grey. */
+/** Looks that all plots share. Colours are Okabe and Ito's, which colour-blind readers tell apart, grey and wine. */
 const CONFIG = {
   background: "white",
   font: "sans-serif",
@@ -25,6 +25,7 @@ const CONFIG = {
       "#56b4e9",
       "#000000",
       "#999999",
+      "#882255",
     ],
   },
   axis: { gridColor: "#e5e5e5", titleFontWeight: "normal", labelFontSize: 11, titleFontSize: 12 },
