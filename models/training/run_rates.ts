@@ -78,7 +78,7 @@ export interface MeasuredRates {
 
 /**
  * The rates of a model of `layers` blocks whose first blocks were measured. What a block adds is the same
- * for each, but for compiling: onnxruntime rewrites a graph by many passes over all of it.
+ * for each, but for compiling, for which onnxruntime takes longer than in proportion to the graph.
  */
 export function ratesOfAll(
   few: RunRates,
