@@ -15,6 +15,7 @@ import { inRowWindows, type RowWindow, windowKey } from "../row_windows.ts";
 import type { Block } from "./memory.ts";
 import { ElementType } from "../proto.ts";
 import { type BlockWeights, liesBehind } from "./block_weights.ts";
+import type { PackedPlace } from "./packed_weights.ts";
 import { createSession, type Environment, type SessionConstant, tensorOver } from "./session.ts";
 import { BindingHandles } from "./slots.ts";
 import { OnnxStore, type StoredTensor } from "./store.ts";
@@ -58,6 +59,7 @@ interface ExecutableParts {
   /** Parameters that are rows of stored tensors. */
   readonly windows: ReadonlyMap<string, RowWindow>;
   readonly constants: readonly SessionConstant[];
+  readonly packed: PackedPlace;
   /** Keeps the memory of the constants. */
   readonly blocks: readonly Block[];
   readonly onDispose: (executable: OnnxExecutable) => void;
@@ -108,13 +110,14 @@ export class OnnxExecutable implements Executable {
   }
 
   dispose(): Promise<void> {
-    const { environment: { api }, turns, constants, onDispose } = this.#parts;
+    const { environment: { api }, turns, constants, packed, onDispose } = this.#parts;
     return turns.take(() => {
       if (!this.#session) return;
       for (const handles of this.#bindings) handles.release();
       this.#bindings.clear();
       api.call.ReleaseSession(this.#session);
       for (const { value } of constants) api.call.ReleaseValue(value);
+      packed.release();
       api.platform.trim();
       this.#session = undefined;
       onDispose(this);
@@ -153,6 +156,11 @@ export async function compileProgram(
   });
   const blocks: Block[] = [];
   const constants: SessionConstant[] = [];
+  // Packing a constant for each run of many rows would not show. Products with 8-bit activations have
+  // no kernel for weights that are not packed.
+  const packs = environment.options.packing === "always" || activations === "int8" ||
+    program.equations.some(({ primitive }) => primitive === "cachedAttention");
+  const packed = environment.packed.take(packs ? Object.values(stores) : []);
   try {
     for (const port of model.constants) {
       const { block, start } = constantMemory(program.name, stores, port);
@@ -169,13 +177,13 @@ export async function compileProgram(
       name: program.name,
       model: model.bytes,
       constants,
-      // Products with 8-bit activations have no kernel for weights that are not packed.
-      fewRows: activations === "int8" ||
-        program.equations.some(({ primitive }) => primitive === "cachedAttention"),
+      packed: packed.container,
+      packs,
     });
-    const parts = { environment, turns, program, model, windows, constants, blocks, onDispose };
-    return new OnnxExecutable(parts, session);
+    const given = { environment, turns, program, model, windows, onDispose };
+    return new OnnxExecutable({ ...given, constants, packed, blocks }, session);
   } catch (error) {
+    packed.release();
     for (const { value } of constants) environment.api.call.ReleaseValue(value);
     throw error;
   }

@@ -7,6 +7,7 @@
 import { type Api, cString, type Pointer } from "./api.ts";
 import { shareArena } from "./arena.ts";
 import type { Block } from "./memory.ts";
+import { PackedWeights } from "./packed_weights.ts";
 import { ElementType } from "../proto.ts";
 
 /** What sessions of one backend share. */
@@ -14,8 +15,7 @@ export interface Environment {
   readonly api: Api;
   readonly env: Pointer;
   readonly memoryInfo: Pointer;
-  /** Packed weights, shared by all sessions that have the same constants. */
-  readonly packed: Pointer;
+  readonly packed: PackedWeights;
   /** Gives the arena up. */
   readonly leaveArena: () => void;
   readonly options: SessionSettings;
@@ -58,16 +58,15 @@ export function openEnvironment(api: Api, options: SessionSettings): Environment
     env,
     memoryInfo,
     leaveArena: shareArena(api, env, memoryInfo),
-    packed: api.create(doing, (out) => api.call.CreatePrepackedWeightsContainer(out)),
+    packed: new PackedWeights(api),
   };
 }
 
 /** Frees the environment. */
 export function closeEnvironment(
-  { api, env, memoryInfo, packed, leaveArena }: Environment,
+  { api, env, memoryInfo, leaveArena }: Environment,
 ): void {
   leaveArena();
-  api.call.ReleasePrepackedWeightsContainer(packed);
   api.call.ReleaseMemoryInfo(memoryInfo);
   api.call.ReleaseEnv(env);
   api.close();
@@ -111,8 +110,10 @@ export interface SessionParts {
   readonly model: Uint8Array<ArrayBuffer>;
   /** They must outlive the session. */
   readonly constants: readonly SessionConstant[];
-  /** Whether products have few rows, so that packing a constant for each would show. */
-  readonly fewRows: boolean;
+  /** Where packed constants are; it must outlive the session. */
+  readonly packed: Pointer;
+  /** Whether they are packed. */
+  readonly packs: boolean;
 }
 
 /** An initializer given to a session. */
@@ -125,8 +126,8 @@ export interface SessionConstant {
 
 /** Creates a session; the event loop goes on meanwhile. */
 export async function createSession(
-  { api, env, packed, options }: Environment,
-  { name, model, constants, fewRows }: SessionParts,
+  { api, env, options }: Environment,
+  { name, model, constants, packed, packs }: SessionParts,
 ): Promise<Pointer> {
   const { call, check, create } = api;
   const doing = `compile ${name}`;
@@ -137,7 +138,6 @@ export async function createSession(
     check(call.SetSessionGraphOptimizationLevel(settings, OPTIMISE_ALL), doing);
     check(call.SetSessionLogSeverityLevel(settings, LOG_FATAL), doing);
     check(call.DisableMemPattern(settings), doing);
-    const packs = fewRows || options.packing === "always";
     const config = {
       "session.disable_prepacking": packs ? "0" : "1",
       "optimization.disable_specified_optimizers": SLOW_FUSIONS,
