@@ -17,9 +17,12 @@ import {
 } from "./architectures/mod.ts";
 import type { Checkpoint } from "./checkpoints/open.ts";
 import { contentHash, hashText } from "./content_hash.ts";
+import { type DecodeWeights, plainWeights } from "./generation/decode_programs.ts";
 import { DecoderPool } from "./generation/decoder_pool.ts";
 import type { Decoder } from "./generation/generate.ts";
+import { MergedWeights } from "./generation/merged_weights.ts";
 import type { Precision } from "./generation/precision.ts";
+import type { SampledAdapter } from "./generation/sampled_adapter.ts";
 import {
   DEFAULT_CACHE_BYTES,
   DEFAULT_SLOTS,
@@ -29,7 +32,8 @@ import {
 import { loadWeights } from "./load_weights.ts";
 import { LocalPolicy } from "./local_policy.ts";
 import { newAdapter } from "./new_adapter.ts";
-import { adapterFiles, checkpointFiles } from "./policy_files.ts";
+import { adapterFiles, checkpointFiles, checkTrained } from "./policy_files.ts";
+import { decodeProgram } from "./programs/decode.ts";
 import {
   gradientProgram,
   GRADIENTS,
@@ -69,11 +73,17 @@ export class LanguageModel {
   readonly id: string;
   /** How responses are sampled. */
   readonly precision: Precision;
+  /** How an adapter takes part in sampling. */
+  readonly sampledAdapter: SampledAdapter;
   readonly #weights: Store;
   /** What sampling reads: the same store, or one in which the weights stayed encoded. */
   readonly #sampled: Store;
   readonly #executables = new Map<string, Promise<Executable>>();
   readonly #decoders: DecoderPool;
+  /** Where adapters are merged. */
+  readonly #merged: MergedWeights | undefined;
+  /** Adapters whose B is zero. */
+  readonly #zero = new WeakSet<Store>();
 
   private constructor(
     fields: {
@@ -95,6 +105,7 @@ export class LanguageModel {
     this.#weights = fields.weights;
     this.#sampled = fields.sampled;
     this.precision = options.precision ?? "float32";
+    this.sampledAdapter = options.sampledAdapter ?? "apart";
     this.trainable = options.trainable ?? { kind: "none" };
     this.tokensPerBatch = options.tokensPerBatch ?? DEFAULT_TOKENS_PER_BATCH;
     this.checkpointing = options.checkpointing ?? false;
@@ -107,18 +118,21 @@ export class LanguageModel {
       config: fields.config,
       text: fields.text,
       backend: fields.backend,
-      lora: this.#lora,
       slots: options.slots ?? DEFAULT_SLOTS,
       cacheBytes: options.cacheBytes ?? DEFAULT_CACHE_BYTES,
-      compile: (program) => this.#compile(program, "sampling"),
     });
+    const { config, backend, weights } = fields;
+    this.#merged = this.sampledAdapter === "merged" && this.#lora
+      ? new MergedWeights({ config, backend, weights, lora: this.#lora })
+      : undefined;
   }
 
   /**
    * Reads a checkpoint's weights onto a backend.
    *
    * @throws {TypeError} When the chat template is asked for and the checkpoint has none, or fast
-   * sampling or encoded weights where they are trained or the backend keeps none encoded.
+   * sampling or encoded weights where they are trained or the backend keeps none encoded, or an adapter
+   * that is merged where there is none or weights are sampled from that are not float32.
    */
   static async load(
     checkpoint: Checkpoint,
@@ -229,10 +243,13 @@ export class LanguageModel {
     // The scale of an adapter and the layers it is on belong to it, as its values do.
     const scale = this.#lora ? loraScale(this.#lora) : null;
     hash.add(new TextEncoder().encode(JSON.stringify([scale, trained.names])));
+    let zero = this.trainable.kind === "lora";
     for (const name of trained.names) {
       const values = tensors?.get(name)?.data ?? await trained.read(name);
+      zero &&= !name.endsWith(".lora_B.weight") || values.every((value) => value === 0);
       hash.add(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     }
+    if (zero) this.#zero.add(trained);
     return new LocalPolicy(`${this.id}-${hash.digest()}`, this, trained);
   }
 
@@ -244,20 +261,7 @@ export class LanguageModel {
     >,
   ): Promise<LocalPolicy> {
     const { tensors: wanted } = this.trainableTensors();
-    if (tensors.size !== wanted.length) {
-      throw new TypeError(
-        `Cannot use the trained tensors as there must be ${wanted.length} of them: ${tensors.size}`,
-      );
-    }
-    for (const { name, shape } of wanted) {
-      const found = tensors.get(name);
-      if (!found || found.shape.join() !== shape.join()) {
-        throw new TypeError(
-          `Cannot use the trained tensors as ${name} must have the shape [${shape.join(", ")}]: ` +
-            (found ? `[${found.shape.join(", ")}]` : "missing"),
-        );
-      }
-    }
+    checkTrained(tensors, wanted);
     const store = await this.backend.createStore(wanted);
     for (const { name } of wanted) await store.write(name, tensors.get(name)!.data);
     return this.policyOf(store, tensors);
@@ -289,12 +293,31 @@ export class LanguageModel {
     return { [this.trainable.kind === "all" ? WEIGHTS : ADAPTER]: trained };
   }
 
+  /** What some trained tensors are sampled from. */
+  #decodeWeights(trained: Store | undefined): DecodeWeights {
+    const alone = trained !== undefined && this.#zero.has(trained);
+    if (this.#merged && trained && !alone) return this.#merged.withAdapter(trained);
+    const base = this.#merged !== undefined;
+    const lora = base ? undefined : this.#lora;
+    return plainWeights(
+      base ? "base" : "apart",
+      base ? {} : this.#stores(trained),
+      (capacity) => this.#compile(decodeProgram(this.config, capacity, lora), "sampling"),
+    );
+  }
+
   /**
-   * The decode program on some trained tensors, with caches for so many tokens and samples. Whoever
-   * takes it disposes it; several may be used at the same time, each with caches of its own.
+   * The decode program on some trained tensors, which must not change while it is used, with caches for
+   * so many tokens and samples. Whoever takes it disposes it; several may be used at the same time, each
+   * with caches of its own.
    */
   decoder(trained: Store | undefined, tokens: number, samples: number): Promise<Decoder> {
-    return this.#decoders.take(this.#stores(trained), { tokens, samples });
+    return this.#decoders.take(this.#decodeWeights(trained), { tokens, samples });
+  }
+
+  /** Frees what was made to sample from trained tensors that are no longer asked. */
+  async forget(trained: Store): Promise<void> {
+    if (this.#merged) await this.#decoders.forget({ key: trained });
   }
 
   /** The likelihood program on some trained tensors; whoever asks for it disposes it. */
@@ -364,6 +387,7 @@ export class LanguageModel {
   async dispose(): Promise<void> {
     for (const executable of this.#executables.values()) await (await executable).dispose();
     await this.#decoders.dispose();
+    await this.#merged?.dispose();
     await this.#weights.dispose();
     if (this.#sampled !== this.#weights) await this.#sampled.dispose();
   }

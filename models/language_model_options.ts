@@ -7,6 +7,7 @@
 import type { Progress } from "../graph/mod.ts";
 import type { LoraShape } from "./architectures/mod.ts";
 import type { Precision } from "./generation/precision.ts";
+import type { SampledAdapter } from "./generation/sampled_adapter.ts";
 
 /** Most responses decoded side by side, when not given. */
 export const DEFAULT_SLOTS = 64;
@@ -37,6 +38,12 @@ export interface LanguageModelOptions {
   readonly keepEncoded?: boolean;
   /** How responses are sampled; float32 when not given. Scoring and training are always float32. */
   readonly precision?: Precision;
+  /**
+   * How an adapter takes part in sampling; `apart` when not given. `merged` needs float32 weights, holds a
+   * second copy of the matrices that the adapter is on, and is made anew for each policy; it is faster
+   * where a policy samples many tokens. Scoring and training always have it apart.
+   */
+  readonly sampledAdapter?: SampledAdapter;
   /**
    * Tokens of one scoring or training run, prompts × longest + responses × longest; 1024 when not
    * given.

@@ -25,7 +25,8 @@ export interface LoadedWeights {
  * Reads a checkpoint's weights.
  *
  * @throws {TypeError} When sampling is to be fast, or weights to stay encoded, where they are trained or
- * the backend keeps none of them encoded.
+ * the backend keeps none of them encoded; or an adapter to be merged where there is none or weights stay
+ * encoded.
  */
 export async function loadWeights(
   checkpoint: Checkpoint,
@@ -45,6 +46,7 @@ export async function loadWeights(
       "Cannot keep the weights encoded as they must not be trained: all are (train an adapter)",
     );
   }
+  if (options.sampledAdapter === "merged") checkMergeable(options);
   const hashes: ContentHash[] = [];
   const sources = decoderTensors(checkpoint.config).map(({ name }) => ({
     ...checkpoint.tensors.get(name)!,
@@ -71,6 +73,25 @@ export async function loadWeights(
   } catch (error) {
     for (const store of new Set(stores)) await store.dispose();
     throw error;
+  }
+}
+
+/** Refuses to merge an adapter where there is none, or into weights that it would be rounded to. */
+function checkMergeable(
+  { precision = "float32", trainable: { kind } = { kind: "none" }, keepEncoded = false }:
+    LanguageModelOptions,
+): void {
+  const doing = "Cannot merge the adapter to sample";
+  if (kind !== "lora") {
+    throw new TypeError(`${doing} as there must be one: the model is loaded with ${kind} trained`);
+  }
+  if (precision === "fast" || keepEncoded) {
+    throw new TypeError(
+      `${doing} as the weights must be float32, to which nothing is rounded: they are encoded ` +
+        `(sample with the adapter apart, or ${
+          keepEncoded ? "without keepEncoded" : "with the precision `float32`"
+        })`,
+    );
   }
 }
 

@@ -117,7 +117,9 @@ export class LocalPolicy implements Policy {
 
   /** Frees the trained tensors, where they are the policy's own. */
   async dispose(): Promise<void> {
-    if (!this.#shared) await this.trained?.dispose();
+    if (this.#shared || !this.trained) return;
+    await this.model.forget(this.trained);
+    await this.trained.dispose();
   }
 }
 

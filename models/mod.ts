@@ -45,6 +45,7 @@ export * from "./generation/choose_token.ts";
 export * from "./generation/generate.ts";
 export * from "./generation/mix_decoders.ts";
 export * from "./generation/precision.ts";
+export * from "./generation/sampled_adapter.ts";
 export * from "./language_model.ts";
 export * from "./language_model_options.ts";
 export * from "./local_chat.ts";

@@ -14,6 +14,7 @@ import {
   isTarget,
   layoutOf,
   type LoraShape,
+  type NamedShape,
 } from "./architectures/mod.ts";
 import type { ByteSource } from "./checkpoints/byte_source.ts";
 import { type Adapter, checkAdapterFits, readAdapter, writeAdapter } from "./checkpoints/peft.ts";
@@ -27,6 +28,30 @@ export async function readStore(store: Store, prefix = ""): Promise<Map<string, 
     tensors.set(prefix + name, { shape: store.shape(name), data: await store.read(name) });
   }
   return tensors;
+}
+
+/**
+ * Checks trained tensors by name.
+ *
+ * @throws {TypeError} When they are not those of the names and shapes that are wanted.
+ */
+export function checkTrained(
+  tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+  wanted: readonly NamedShape[],
+): void {
+  if (tensors.size !== wanted.length) {
+    throw new TypeError(
+      `Cannot use the trained tensors as there must be ${wanted.length} of them: ${tensors.size}`,
+    );
+  }
+  for (const { name, shape } of wanted) {
+    const found = tensors.get(name);
+    if (found?.shape.join() === shape.join()) continue;
+    throw new TypeError(
+      `Cannot use the trained tensors as ${name} must have the shape [${shape.join(", ")}]: ` +
+        (found ? `[${found.shape.join(", ")}]` : "missing"),
+    );
+  }
 }
 
 /** A PEFT adapter's two files. */

@@ -1,13 +1,14 @@
 /**
- * Decoders of one model: caches and decode programs, kept between calls where they fit.
+ * Decoders of one model: programs with caches, kept between calls where they fit.
  *
  * @module
  */
 
-import type { Backend, Executable, Program, Store } from "../../graph/mod.ts";
-import type { DecoderConfig, LoraShape } from "../architectures/mod.ts";
-import { CACHE, cacheBytesPerToken, cacheTensors, decodeProgram } from "../programs/decode.ts";
+import type { Backend, Store } from "../../graph/mod.ts";
+import type { DecoderConfig } from "../architectures/mod.ts";
+import { CACHE, cacheBytesPerToken, cacheTensors } from "../programs/decode.ts";
 import type { TextCodec } from "../text/text_codec.ts";
+import { DecodePrograms, type DecodeWeights } from "./decode_programs.ts";
 import type { Decoder } from "./generate.ts";
 
 /** What the decoders of a model are made of. */
@@ -15,12 +16,10 @@ export interface DecoderParts {
   readonly config: DecoderConfig;
   readonly text: TextCodec;
   readonly backend: Backend;
-  readonly lora: LoraShape | undefined;
   /** Most responses decoded side by side. */
   readonly slots: number;
   /** Most memory for the caches of one decoder, in bytes, unless K samples need more. */
   readonly cacheBytes: number;
-  compile(program: Program): Promise<Executable>;
 }
 
 /** How much a decoder is to hold. */
@@ -39,18 +38,8 @@ interface Caches {
   readonly prefillCache: Store;
 }
 
-/** The decode program of one capacity. */
-interface DecodeProgram {
-  readonly executable: Promise<Executable>;
-  /** Decoders that use it now. */
-  users: number;
-}
-
 /** Rows of the cache that prompts are prefilled in. */
 export const PREFILL_ROWS = 8;
-
-/** Programs kept while no one uses them: one to sample with and one to evaluate with. */
-const PROGRAMS_KEPT = 2;
 
 /**
  * Each decoder has caches of its own while it is used, so that several may run at the same time; one
@@ -58,8 +47,7 @@ const PROGRAMS_KEPT = 2;
  */
 export class DecoderPool {
   readonly #parts: DecoderParts;
-  /** By capacity, the one used last at the end. */
-  readonly #programs = new Map<number, DecodeProgram>();
+  readonly #programs = new DecodePrograms();
   #idle: Caches | undefined;
   #disposed = false;
 
@@ -67,8 +55,8 @@ export class DecoderPool {
     this.#parts = parts;
   }
 
-  /** A decoder on the stores of the other scopes; whoever takes it disposes it. */
-  async take(stores: Readonly<Record<string, Store>>, size: DecoderSize): Promise<Decoder> {
+  /** A decoder on some weights; whoever takes it disposes it. */
+  async take(weights: DecodeWeights, size: DecoderSize): Promise<Decoder> {
     const { config, text, slots: most, cacheBytes } = this.#parts;
     // Rows and capacity follow from the call alone, so that what is computed together does not depend
     // on the calls before; the memory is kept between calls where it is large enough.
@@ -77,14 +65,15 @@ export class DecoderPool {
     const slots = Math.max(size.samples, Math.min(most, fitting));
     const caches = await this.#takeCaches(needed, slots);
     const { capacity, cache, prefillCache } = caches;
-    const program = this.#program(capacity);
-    const giveBack = async (): Promise<void> => {
-      program.users--;
-      await this.#keep(caches);
-      await this.#forgetPrograms();
-    };
+    let giveBack = () => this.#keep(caches);
     try {
-      const executable = await program.executable;
+      const program = await this.#programs.take(weights, capacity);
+      giveBack = async () => {
+        await program.giveBack();
+        await this.#keep(caches);
+      };
+      const { executable } = program;
+      const { stores } = weights;
       const prefill = executable.bind({ ...stores, [CACHE]: prefillCache });
       const step = executable.bind({ ...stores, [CACHE]: cache });
       let disposed = false;
@@ -137,37 +126,15 @@ export class DecoderPool {
     if (other) await disposeCaches(other);
   }
 
-  #program(capacity: number): DecodeProgram {
-    let program = this.#programs.get(capacity);
-    if (program) {
-      this.#programs.delete(capacity);
-    } else {
-      const { config, lora, compile } = this.#parts;
-      program = { executable: compile(decodeProgram(config, capacity, lora)), users: 0 };
-    }
-    program.users++;
-    this.#programs.set(capacity, program);
-    return program;
-  }
-
-  async #forgetPrograms(): Promise<void> {
-    const unused = [...this.#programs].filter(([, { users }]) => users === 0);
-    for (const [capacity, { executable }] of unused) {
-      if (this.#programs.size <= PROGRAMS_KEPT) return;
-      this.#programs.delete(capacity);
-      const compiled = await executable.catch(() => undefined);
-      await compiled?.dispose();
-    }
+  /** Frees the programs on some weights that are not in use. */
+  async forget({ key }: Pick<DecodeWeights, "key">): Promise<void> {
+    await this.#programs.forget(key);
   }
 
   /** Frees the caches and programs that no one uses; the others are freed by their decoders. */
   async dispose(): Promise<void> {
     this.#disposed = true;
-    for (const { executable } of this.#programs.values()) {
-      const compiled = await executable.catch(() => undefined);
-      await compiled?.dispose();
-    }
-    this.#programs.clear();
+    await this.#programs.dispose();
     const idle = this.#idle;
     this.#idle = undefined;
     if (idle) await disposeCaches(idle);

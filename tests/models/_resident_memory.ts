@@ -4,6 +4,7 @@
  *
  * - `float32`: from a source, as if it had been decoded;
  * - `file`: float32 values, all zero, in a safetensors file;
+ * - `merged`: as `float32`, and then with adapters merged to sample;
  * - `q4_0`: kept encoded, with fast sampling.
  */
 
@@ -128,12 +129,23 @@ async function main(kind: string): Promise<ResidentMemory> {
     template: "none",
     trainable: { kind: "lora", lora: { rank: 4, alpha: 8, targets: ["all-linear"] } },
     ...(kind === "q4_0" ? { keepEncoded: true, precision: "fast" as const } : {}),
+    ...(kind === "merged" ? { sampledAdapter: "merged" as const } : {}),
     slots: 4,
   });
   resources.defer(() => model.dispose());
   note("load");
   const policy = await model.policy();
   await use(model, policy, note);
+  for (const value of kind === "merged" ? [1, 2, 3] : []) {
+    const tensors = model.trainableTensors().tensors.map(({ name, shape }) =>
+      [name, { shape, data: new Float32Array(shape[0]! * shape[1]!).fill(value / 1024) }] as const
+    );
+    await using trained = new AsyncDisposableStack();
+    const adapted = await model.policyFromTensors(new Map(tensors));
+    trained.defer(() => adapted.dispose());
+    await decode(model, adapted, 16);
+    note(`merged ${value}`);
+  }
   return { weights: model.weightBytes / 2 ** 20, uses };
 }
 
@@ -157,19 +169,24 @@ async function use(
   await takeStep(fit, options, [group], 1);
   note("step");
   for (const tokens of [16, 80]) { // programs of two capacities
-    const decoder = await model.decoder(policy.trained, tokens, 2);
-    const one = { shape: [1], data: Int32Array.of(1) };
-    await decoder.step.run({
-      ids: { shape: [1, 1], data: Int32Array.of(4) },
-      positions: { shape: [1, 1], data: Int32Array.of(1) },
-      past: one,
-      count: one,
-      last: { shape: [1], data: Int32Array.of(0) },
-      inverse_temperature: { shape: [1], data: Float32Array.of(1) },
-    });
+    await decode(model, policy, tokens);
     note(`decode ${tokens}`);
-    await decoder.dispose();
   }
+}
+
+/** A decoding step by a program of a capacity. */
+async function decode(model: LanguageModel, policy: LocalPolicy, tokens: number): Promise<void> {
+  const decoder = await model.decoder(policy.trained, tokens, 2);
+  const one = { shape: [1], data: Int32Array.of(1) };
+  await decoder.step.run({
+    ids: { shape: [1, 1], data: Int32Array.of(4) },
+    positions: { shape: [1, 1], data: Int32Array.of(1) },
+    past: one,
+    count: one,
+    last: { shape: [1], data: Int32Array.of(0) },
+    inverse_temperature: { shape: [1], data: Float32Array.of(1) },
+  });
+  await decoder.dispose();
 }
 
 if (import.meta.main) {

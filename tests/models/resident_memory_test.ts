@@ -11,7 +11,7 @@ const ignore = Deno.build.os !== "linux"; // reads /proc
 
 /** Memory after each use, by the use, in units of the weights' size. */
 async function memoryOf(
-  kind: "float32" | "file" | "q4_0",
+  kind: "float32" | "file" | "merged" | "q4_0",
 ): Promise<{ own: Record<string, number>; files: Record<string, number> }> {
   const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -41,6 +41,18 @@ Deno.test({
     between(own["step"], 0.9, 1 + SLACK, "loaded, scored, a step taken");
     between(own["decode 16"], 1.8, 2 + 2 * SLACK, "and packed for decoding");
     between(own["decode 80"], 1.8, 2 + 2 * SLACK, "by two programs");
+  },
+});
+
+Deno.test({
+  name: "merged weights are held once more, and packed in place of the base's, whatever is merged",
+  ignore,
+  async fn() {
+    const { own } = await memoryOf("merged");
+    between(own["decode 80"], 1.8, 2 + 2 * SLACK, "the start's, which are the base's");
+    for (const merged of ["merged 1", "merged 2", "merged 3"]) {
+      between(own[merged], 2.7, 3 + 2 * SLACK, merged);
+    }
   },
 });
 
