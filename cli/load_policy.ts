@@ -21,11 +21,12 @@ import {
   type ModelArguments,
 } from "./load_model.ts";
 import { type PolicyWork, settleInference } from "./memory/inference_plan.ts";
-import { type PrecisionArguments, settlePrecision } from "./train/sampling_precision.ts";
+import { type SamplingArguments, settleSampling } from "./train/settle_sampling.ts";
 
 /** What names a policy, and how much it may take. */
 export interface PolicyArguments extends ModelArguments, BackendArguments {
-  readonly precision?: PrecisionArguments["precision"] | undefined;
+  readonly precision?: SamplingArguments["precision"] | undefined;
+  readonly sampledAdapter?: SamplingArguments["sampledAdapter"] | undefined;
   readonly adapter?: string | undefined;
   readonly template?: "chat" | "none" | undefined;
   /** In bytes. */
@@ -49,20 +50,22 @@ export async function loadPolicy(
   const adapter = values.adapter === undefined
     ? undefined
     : await openAdapter(values.adapter, checkpoint.config);
-  const { slots, tokensPerBatch, keepEncoded } = await settleInference(checkpoint, values, work, {
-    lora: adapter?.lora,
-    tell: progress.line,
-  });
+  const { slots, tokensPerBatch, keepEncoded, sampledAdapter, steps } = await settleInference(
+    ...[checkpoint, values, work] as const,
+    { lora: adapter?.lora, tell: progress.line },
+  );
   const backend = await loadBackend(values, resources);
   const trainable: LanguageModelOptions["trainable"] = adapter
     ? { kind: "lora", lora: adapter.lora }
     : { kind: "none" };
-  const { precision: asked = "float32" } = values;
-  const settled = { precision: asked, checkpoint, backend, trainable, keepEncoded, rows: slots };
+  const { precision = "float32" } = values;
+  const sampling = await settleSampling({
+    ...{ precision, sampledAdapter, checkpoint, backend, trainable, keepEncoded },
+    ...{ rows: slots, stepsPerPolicy: steps },
+  }, context);
   const model = await loadModel(checkpoint, backend, {
     ...(values.template === undefined ? {} : { template: values.template }),
-    ...{ trainable, slots, tokensPerBatch, keepEncoded },
-    precision: await settlePrecision(settled, context),
+    ...{ trainable, slots, tokensPerBatch, keepEncoded, ...sampling },
   }, context);
   const room = work.kind === "sampling" ? work.maxTokens : 1;
   checkPromptLengths(model, work.prompts, room, model.config.maxPositions);

@@ -40,7 +40,7 @@ export * from "./checkpoints/open.ts";
 export * from "./checkpoints/peft.ts";
 export * from "./checkpoints/safetensors.ts";
 export * from "./checkpoints/write.ts";
-export * from "./generation/choose_precision.ts";
+export * from "./generation/choose_sampling.ts";
 export * from "./generation/choose_token.ts";
 export * from "./generation/generate.ts";
 export * from "./generation/mix_decoders.ts";

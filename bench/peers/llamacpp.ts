@@ -24,7 +24,7 @@ import { createOnnxBackend } from "../../backends/onnx/mod.ts";
 import { openCheckpointFiles } from "../../cli/file_source.ts";
 import { peakMemory } from "../../cli/peak_memory.ts";
 import {
-  choosePrecision,
+  chooseSampling,
   type Decoder,
   LanguageModel,
   openCheckpoint,
@@ -118,7 +118,7 @@ await runComparison(async () => {
   const turns: { readonly rows: number; readonly contenders: readonly [Contender, Contender] }[] =
     [];
   for (const rows of sizes) {
-    const { precision } = await choosePrecision(checkpoint, backend, { rows });
+    const { precision } = await chooseSampling(checkpoint, backend, { rows });
     chosen[`precision at ${rows}`] = precision;
     turns.push({ rows, contenders: [ours(rows, await decoderOf(precision)), theirs(rows)] });
   }

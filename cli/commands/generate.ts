@@ -70,6 +70,7 @@ const LOCAL_OPTIONS = [
   "tokenizer",
   "template",
   "precision",
+  "sampledAdapter",
   "backend",
   "threads",
   "slots",

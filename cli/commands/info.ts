@@ -17,7 +17,9 @@ import { byteSize } from "../progress.ts";
 import { batchSettings, keepToMemory } from "../train/memory_plan.ts";
 import { type InfoValues, settleInfo } from "../train/settle_info.ts";
 import { trainMemory } from "../train/train_memory.ts";
-import { describeTime, trainTime } from "../train/train_time.ts";
+import { expectedSteps } from "../train/decoding_steps.ts";
+import { mayMerge } from "../train/settle_sampling.ts";
+import { describeTime, runCounts, trainTime } from "../train/train_time.ts";
 import type { Command } from "./command.ts";
 
 /** The command. */
@@ -49,13 +51,26 @@ alone, time from running the first blocks of the model for a moment.`,
       precision: given.precision,
       keepsFit: keepsFit(given),
     });
+    const { iterations, trainable } = given;
+    const { prompts } = runCounts(given);
+    const answered = { ...given, prompts: prompts / iterations };
+    const merges = mayMerge({
+      ...{ ...given, lora: trainable === "lora" },
+      stepsPerPolicy: expectedSteps([answered]),
+    });
     const kept = given.memory === undefined ? undefined : keepToMemory(given, {
-      ...{ memory: given.memory, estimate, sampling: true, fixed: false },
+      ...{ memory: given.memory, estimate, sampling: true, merges, fixed: false },
       couldKeepEncoded: couldKeepEncoded(checkpoint, given),
     });
     const values = kept?.values ?? given;
     const side = Math.min(DEFAULT_SLOTS, values.promptsPerBatch * values.samples);
-    const memory = estimate({ ...batchSettings(values, true), rows: side });
+    const memory = estimate({
+      ...batchSettings(values, {
+        sampling: true,
+        merges: merges && values.sampledAdapter !== "apart",
+      }),
+      rows: side,
+    });
     const rows: readonly (readonly [string, string])[] = [
       ["model", config.name ?? values.model],
       ["format", format],

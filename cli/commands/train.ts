@@ -15,6 +15,7 @@ import type { LossSpec } from "../../core/objectives/losses.ts";
 import { objectives, type ObjectiveSource } from "../../core/objectives/objectives.ts";
 import { judgeGrammarHelp } from "../../judges/mod.ts";
 import type { Precision } from "../../models/generation/precision.ts";
+import type { SampledAdapter } from "../../models/generation/sampled_adapter.ts";
 import type { LanguageModel } from "../../models/language_model.ts";
 import type { LocalPolicy } from "../../models/local_policy.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
@@ -46,6 +47,7 @@ import {
   estimatorOf,
   evaluationSampling,
   needsLogits,
+  policySteps,
   samplesToTrain,
   scheduleOf,
   sourceOfRun,
@@ -100,12 +102,13 @@ need no judge.`,
     const data = await readData(place, reading, progress);
     const division = await divide(data.prompts, place.heldOut, { ...reading, seed: place.seed });
     const loaded = await loadCheckpoint(place, context);
+    const parts = Number(folder.facts?.parts ?? asked.values.iterations);
     const settled = await settleMemory(asked, loaded.checkpoint, {
       ...{ ...data, ...division, judgeBytes, fixed: folder.config !== undefined },
+      stepsPerPolicy: policySteps(asked, division, parts),
       tell: progress.line,
     });
     const { values } = settled;
-    const parts = Number(folder.facts?.parts ?? values.iterations);
     if (values.promptsPerIteration === "split" && division.prompts.length < parts) {
       throw new RangeError(
         `Cannot split the prompts over ${parts} iterations as each must have one: ${division.prompts.length}; give more, or --prompts-per-iteration repeat`,
@@ -119,8 +122,13 @@ need no judge.`,
       ]);
       await checkJudge(oracle, settled, division.prompts[0]!, signal);
     }
-    const precision = folder.facts?.precision as Precision | undefined;
-    const { model, beside } = await trainableModel(values, loaded, precision, context);
+    const { model, beside } = await trainableModel(values, loaded, {
+      recorded: {
+        precision: folder.facts?.precision as Precision | undefined,
+        sampledAdapter: folder.facts?.sampled_adapter as SampledAdapter | undefined,
+      },
+      stepsPerPolicy: policySteps(settled, division, parts),
+    }, context);
     const answered = [...samplesToTrain(settled) ? division.prompts : [], ...division.heldOut];
     checkPromptLengths(model, answered, values.maxTokens, model.config.maxPositions);
     const longest = checkPromptLengths(model, division.prompts, 1, values.maxLength);
@@ -133,6 +141,7 @@ need no judge.`,
       platform: `${Deno.build.os} ${Deno.build.arch} ${model.backend.device}`,
       model: model.id,
       precision: model.precision,
+      ...(model.trainable.kind === "lora" ? { sampled_adapter: model.sampledAdapter } : {}),
       prompts: promptsDigest(division.prompts),
       held_out: promptsDigest(division.heldOut),
       ...(oracle === undefined ? {} : { judge: oracle.id }),

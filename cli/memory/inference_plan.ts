@@ -9,6 +9,7 @@ import { isLowered } from "../../backends/onnx/lowering/mod.ts";
 import type { Prompt, Response } from "../../core/policy.ts";
 import type { LoraShape } from "../../models/architectures/mod.ts";
 import type { Checkpoint } from "../../models/checkpoints/open.ts";
+import type { SampledAdapter } from "../../models/generation/sampled_adapter.ts";
 import { DEFAULT_SLOTS, DEFAULT_TOKENS_PER_BATCH } from "../../models/language_model_options.ts";
 import {
   inferenceEstimator,
@@ -18,6 +19,8 @@ import {
 import type { Lengths } from "../../models/memory/parts.ts";
 import { flagName } from "../options/spec.ts";
 import type { PolicyArguments } from "../load_policy.ts";
+import { expectedSteps } from "../train/decoding_steps.ts";
+import { mayMerge } from "../train/settle_sampling.ts";
 import { couldKeepEncoded, heldWeights } from "./held_weights.ts";
 import { budgetOf, checkMemoryBackend, keptLine, memoryRefusal } from "./words.ts";
 
@@ -47,16 +50,33 @@ export interface InferenceFacts {
   readonly tell: (line: string) => void;
 }
 
+/** Settings of a command, with the adapter as the option has it. */
+export interface SettledInference extends Omit<InferenceSettings, "sampledAdapter"> {
+  readonly sampledAdapter: "auto" | SampledAdapter;
+  /** Decoding steps that are expected. */
+  readonly steps: number;
+}
+
+/** Decoding steps of some work with so many rows. */
+function stepsOf(work: PolicyWork, slots: number): number {
+  if (work.kind === "scoring") return 0;
+  const { prompts: { length: prompts }, samples, maxTokens } = work;
+  return expectedSteps([{ prompts, promptsPerBatch: prompts, samples, maxTokens, slots }]);
+}
+
 /** Settings as they were asked for. */
 function askedSettings(
   { slots = DEFAULT_SLOTS, tokensPerBatch = DEFAULT_TOKENS_PER_BATCH, keepEncoded = false }:
     PolicyArguments,
   work: PolicyWork,
+  merges: boolean,
 ): InferenceSettings {
-  if (work.kind === "scoring") return { slots, tokensPerBatch, keepEncoded };
+  const sampledAdapter = merges ? "merged" : "apart";
+  const given = { slots, tokensPerBatch, keepEncoded, sampledAdapter } as const;
+  if (work.kind === "scoring") return given;
   // Rows that no response would fill take nothing.
   const rows = Math.min(slots, work.prompts.length * work.samples);
-  return { slots: Math.max(rows, work.samples), tokensPerBatch, keepEncoded };
+  return { ...given, slots: Math.max(rows, work.samples) };
 }
 
 /**
@@ -70,10 +90,20 @@ export async function settleInference(
   values: PolicyArguments,
   work: PolicyWork,
   { lora, tell }: InferenceFacts,
-): Promise<InferenceSettings> {
-  const asked = askedSettings(values, work);
-  const { memory, precision = "float32" } = values;
-  if (memory === undefined) return asked;
+): Promise<SettledInference> {
+  const { memory, precision = "float32", sampledAdapter = "apart", keepEncoded = false } = values;
+  const { slots: most } = askedSettings(values, work, false);
+  const merges = mayMerge({
+    ...{ precision, sampledAdapter, keepEncoded, stepsPerPolicy: stepsOf(work, most) },
+    lora: lora !== undefined,
+  });
+  const asked = askedSettings(values, work, merges);
+  const settled = (settings: InferenceSettings): SettledInference => ({
+    ...settings,
+    sampledAdapter: settings.sampledAdapter === asked.sampledAdapter ? sampledAdapter : "apart",
+    steps: stepsOf(work, settings.slots),
+  });
+  if (memory === undefined) return settled(asked);
   checkMemoryBackend(values.backend);
   const { kind } = work;
   const samples = kind === "sampling" ? work.samples : 1;
@@ -91,7 +121,7 @@ export async function settleInference(
     budget: budgetOf(memory),
     couldKeepEncoded: couldKeepEncoded(checkpoint, asked),
   });
-  const changed = (["keepEncoded", "slots", "tokensPerBatch"] as const)
+  const changed = (["keepEncoded", "sampledAdapter", "slots", "tokensPerBatch"] as const)
     .filter((key) => kept.settings[key] !== asked[key])
     .map((key) => key === "keepEncoded" ? flagName(key) : `${flagName(key)} ${kept.settings[key]}`);
   if (!kept.fits) {
@@ -101,7 +131,7 @@ export async function settleInference(
     throw memoryRefusal(memory, kept.memory, what, samples > 1 ? ["fewer --samples"] : []);
   }
   tell(keptLine(memory, kept.memory, changed));
-  return kept.settings;
+  return settled(kept.settings);
 }
 
 /**

@@ -188,14 +188,24 @@ const precision = {
   help: "float32; fast: 4- or 8-bit weights as they are, 8-bit activations; auto: the faster",
 } as const;
 
-/** Precision of responses that are read with their log-probabilities. */
-export const generatePrecision = {
+/** Where the adapter is while sampling. */
+const sampledAdapter = {
+  type: "choice",
+  choices: ["auto", "apart", "merged"],
+  group: "Sampling",
+  help: "apart, or merged into a copy of float32 weights; auto: the faster",
+} as const;
+
+/** How responses are computed that are read with their log-probabilities. */
+export const generateArithmetic = {
   precision: { ...precision, default: "float32" },
+  sampledAdapter: { ...sampledAdapter, default: "apart" },
 } as const satisfies OptionTable;
 
-/** Precision of responses that are scored again before they are trained on. */
-export const trainPrecision = {
+/** How responses are computed that are scored again before they are trained on. */
+export const trainArithmetic = {
   precision: { ...precision, default: "auto" },
+  sampledAdapter: { ...sampledAdapter, default: "auto" },
 } as const satisfies OptionTable;
 
 /** Where records go. */

@@ -14,7 +14,7 @@ import {
   promptColumn,
   sampling,
   template,
-  trainPrecision,
+  trainArithmetic,
 } from "./shared.ts";
 import type { OptionTable, SomeValues } from "./spec.ts";
 
@@ -194,7 +194,7 @@ export const trainOptions = {
     help: "share of the start in the exponent of nash-md's opponent",
   },
   ...sampling,
-  ...trainPrecision,
+  ...trainArithmetic,
   trainable: {
     type: "choice",
     choices: ["lora", "all"],

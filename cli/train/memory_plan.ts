@@ -6,6 +6,7 @@
 
 import { type BatchSettings, keepMemory } from "../../models/memory/keep_training.ts";
 import { totalBytes } from "../../models/memory/parts.ts";
+import type { SampledAdapter } from "../../models/generation/sampled_adapter.ts";
 import type { MemorySettings, TrainingMemory } from "../../models/memory/training.ts";
 import type { Checkpoint } from "../../models/checkpoints/open.ts";
 import type { Prompt } from "../../core/policy.ts";
@@ -15,6 +16,7 @@ import { budgetOf, checkMemoryBackend, keptLine, memoryRefusal } from "../memory
 import { flagName } from "../options/spec.ts";
 import type { PairRecord } from "../pairs.ts";
 import { byteSize } from "../progress.ts";
+import { mayMerge } from "./settle_sampling.ts";
 import type { SettledTrain } from "./settle_train.ts";
 import { trainLengths } from "./train_lengths.ts";
 import { trainMemory } from "./train_memory.ts";
@@ -28,16 +30,24 @@ export interface BatchValues {
   readonly promptsPerBatch: number;
   readonly samples: number;
   readonly trainable?: "lora" | "all" | undefined;
+  readonly sampledAdapter: "auto" | SampledAdapter;
 }
 
-/** Settings of the values; prompts count only where responses are sampled. */
-export function batchSettings(values: BatchValues, samples: boolean): BatchSettings {
+/**
+ * Settings of the values; prompts count only where responses are sampled, and adapters as merged where they
+ * may be.
+ */
+export function batchSettings(
+  values: BatchValues,
+  { sampling, merges }: { readonly sampling: boolean; readonly merges: boolean },
+): BatchSettings {
   const { tokensPerBatch, logitsMemory, checkpointing, promptsPerBatch, trainable } = values;
   return {
     tokensPerBatch,
     logitsBytes: logitsMemory ?? LOGITS_BYTES[trainable === "all" ? "trained" : "frozen"],
     checkpointing,
-    promptsPerBatch: samples ? promptsPerBatch : 0,
+    sampledAdapter: sampling && merges ? "merged" : "apart",
+    promptsPerBatch: sampling ? promptsPerBatch : 0,
   };
 }
 
@@ -48,6 +58,8 @@ export interface KeepToMemoryOptions {
   readonly estimate: (settings: MemorySettings) => TrainingMemory;
   /** Whether responses are sampled. */
   readonly sampling: boolean;
+  /** Whether adapters are or may be merged to sample. */
+  readonly merges: boolean;
   /** A run that goes on keeps the settings it began with. */
   readonly fixed: boolean;
   /** Whether weights could stay encoded, which would take less. */
@@ -61,9 +73,9 @@ export interface KeepToMemoryOptions {
  */
 export function keepToMemory<V extends BatchValues>(
   values: V,
-  { memory, estimate, sampling, fixed, couldKeepEncoded = false }: KeepToMemoryOptions,
+  { memory, estimate, sampling, merges, fixed, couldKeepEncoded = false }: KeepToMemoryOptions,
 ): { readonly values: V; readonly line: string } {
-  const asked = batchSettings(values, sampling);
+  const asked = batchSettings(values, { sampling, merges });
   const { samples } = values;
   const budget = budgetOf(memory);
   const kept = keepMemory(asked, {
@@ -71,10 +83,14 @@ export function keepToMemory<V extends BatchValues>(
     estimate,
     budget: fixed ? Infinity : budget,
   });
-  const { tokensPerBatch, logitsBytes, checkpointing, promptsPerBatch } = kept.settings;
+  const { tokensPerBatch, logitsBytes, checkpointing, promptsPerBatch, sampledAdapter } =
+    kept.settings;
   const chosen = {
     tokensPerBatch,
     checkpointing,
+    sampledAdapter: sampledAdapter === asked.sampledAdapter
+      ? values.sampledAdapter
+      : sampledAdapter,
     promptsPerBatch: sampling ? promptsPerBatch : values.promptsPerBatch,
     logitsMemory: logitsBytes === asked.logitsBytes ? values.logitsMemory : logitsBytes,
   };
@@ -105,6 +121,8 @@ export interface MemoryFacts {
   readonly records: readonly PairRecord[];
   /** Bytes that the judge took. */
   readonly judgeBytes: number;
+  /** Decoding steps that are expected of each policy. */
+  readonly stepsPerPolicy: number;
   readonly fixed: boolean;
   readonly tell: (line: string) => void;
 }
@@ -117,7 +135,7 @@ export interface MemoryFacts {
 export async function settleMemory(
   settled: SettledTrain,
   checkpoint: Checkpoint,
-  { prompts, heldOut, records, judgeBytes, fixed, tell }: MemoryFacts,
+  { prompts, heldOut, records, judgeBytes, stepsPerPolicy, fixed, tell }: MemoryFacts,
 ): Promise<SettledTrain> {
   const { values, loss } = settled;
   const { memory } = values;
@@ -130,10 +148,12 @@ export async function settleMemory(
   const estimate = trainMemory(checkpoint, values, {
     ...{ lengths, loss, precision: values.precision, otherBytes: judgeBytes },
     keepsFit: prompts.length * values.epochs > values.batch * values.checkpointEvery,
+    mixes: settled.objective.goal === "regularized",
   });
   const kept = keepToMemory(values, {
     ...{ memory, estimate, fixed },
     sampling: samplesToTrain(settled) || heldOut.length > 0,
+    merges: mayMerge({ ...values, lora: values.trainable === "lora", stepsPerPolicy }),
     couldKeepEncoded: couldKeepEncoded(checkpoint, values),
   });
   tell(kept.line);

@@ -39,6 +39,8 @@ export interface TrainFacts {
   /** How responses are sampled. */
   readonly precision?: Precision | "auto";
   readonly keepsFit?: boolean;
+  /** Whether the start is decoded beside a policy. */
+  readonly mixes?: boolean;
   readonly otherBytes?: number;
 }
 
@@ -54,7 +56,8 @@ const SPPO: LossSpec = objectives.sppo.loss!({
 export function trainMemory(
   checkpoint: Pick<Checkpoint, "config" | "tensors">,
   values: MemoryValues,
-  { lengths, loss = SPPO, precision = "auto", keepsFit = false, otherBytes = 0 }: TrainFacts,
+  { lengths, loss = SPPO, precision = "auto", keepsFit = false, mixes = false, otherBytes = 0 }:
+    TrainFacts,
 ): (settings: MemorySettings) => TrainingMemory {
   const all = values.trainable === "all";
   const weights = heldWeights(checkpoint, {
@@ -73,6 +76,7 @@ export function trainMemory(
     decodedBytes: weights.largestEncoded,
     otherBytes,
     keepsFit,
+    mixes,
     iterations: values.iterations,
     samples: values.samples,
     lengths,

@@ -16,8 +16,10 @@ import {
 import { judgedSource, type Opponents } from "../../core/sources/judged.ts";
 import type { GroupSource } from "../../core/sources/source.ts";
 import { geometricMixture, type LocalPolicy } from "../../models/local_policy.ts";
+import type { Division } from "../held_out.ts";
 import { trainOptions } from "../options/train_options.ts";
 import { type PairRecord, toPairs } from "../pairs.ts";
+import { expectedSteps } from "./decoding_steps.ts";
 import type { SettledTrain, TrainValues } from "./settle_train.ts";
 
 /** How a run samples. */
@@ -65,6 +67,31 @@ export function scheduleOf({ eta, etaSchedule }: TrainValues): number | EtaSched
 /** Whether responses are sampled to train on. */
 export function samplesToTrain({ source }: SettledTrain): boolean {
   return source === "judge" || source === "own-against-demonstrations";
+}
+
+/** Decoding steps that are expected of a policy: of its part of the prompts, and of those held out. */
+export function policySteps(
+  settled: SettledTrain,
+  { prompts, heldOut }: Division,
+  parts: number,
+): number {
+  const { values, objective: { goal } } = settled;
+  const { promptsPerBatch, promptsPerIteration, maxTokens, samples } = values;
+  const each = promptsPerIteration === "split"
+    ? Math.floor(prompts.length / parts)
+    : prompts.length;
+  const trained = samplesToTrain(settled)
+    ? { prompts: each, samples, promptsPerBatch, maxTokens }
+    : undefined;
+  return expectedSteps([
+    ...trained ? [trained] : [],
+    ...trained && goal === "regularized" ? [trained] : [], // the mixture's
+    {
+      ...{ promptsPerBatch, maxTokens },
+      prompts: heldOut.length,
+      samples: evaluationSampling(values).samples,
+    },
+  ]);
 }
 
 /**

@@ -5,7 +5,6 @@
  */
 
 import type { Checkpoint } from "../../models/checkpoints/open.ts";
-import { DEFAULT_SLOTS } from "../../models/language_model_options.ts";
 import { OPTIMIZERS } from "../../models/programs/optimizer.ts";
 import {
   type MeasuredRates,
@@ -14,8 +13,9 @@ import {
   type RunShape,
 } from "../../models/training/run_rates.ts";
 import { loadBackend, type LoadContext } from "../load_model.ts";
-import { settlePrecision } from "./sampling_precision.ts";
+import { decodingSteps, expectedSteps } from "./decoding_steps.ts";
 import type { InfoValues } from "./settle_info.ts";
+import { settleSampling } from "./settle_sampling.ts";
 import { loadingOptions, trainableOf } from "./trainable_model.ts";
 
 /** The options that the number of parts depends on. */
@@ -55,16 +55,6 @@ export interface TrainTime {
   readonly fitting: number;
 }
 
-/** Prompts whose samples are decoded side by side, where enough are asked for together. */
-function sideBySide(
-  { promptsPerBatch, promptCount, samples }: Pick<
-    TimeValues,
-    "promptsPerBatch" | "promptCount" | "samples"
-  >,
-): number {
-  return Math.min(Math.max(1, Math.floor(DEFAULT_SLOTS / samples)), promptsPerBatch, promptCount);
-}
-
 /** Pairs in a micro-batch. */
 function pairsTogether({ promptTokens, maxTokens, tokensPerBatch, batch }: TimeValues): number {
   const fitting = Math.floor(tokensPerBatch / (promptTokens + 2 * maxTokens));
@@ -80,15 +70,9 @@ export function runCounts(values: TimeValues): RunCounts {
   const each = values.promptsPerIteration === "split"
     ? Math.ceil(promptCount / iterations)
     : promptCount;
-  const most = sideBySide({ ...values, promptCount: each });
-  const steps = new Map<number, number>();
-  for (let start = 0; start < each; start += promptsPerBatch) {
-    const end = Math.min(each, start + promptsPerBatch);
-    for (let at = start; at < end; at += most) {
-      const prompts = Math.min(most, end - at);
-      steps.set(prompts, (steps.get(prompts) ?? 0) + iterations * (maxTokens - 1));
-    }
-  }
+  const { samples } = values;
+  const once = decodingSteps({ prompts: each, promptsPerBatch, samples, maxTokens });
+  const steps = new Map([...once].map(([prompts, count]) => [prompts, iterations * count]));
   return {
     prompts: iterations * each,
     steps,
@@ -136,14 +120,17 @@ export async function trainTime(
   const backend = await loadBackend(values, context.resources);
   const trainable = trainableOf(values, checkpoint.config);
   const { keepEncoded, samples, promptTokens, maxTokens, optimizer } = values;
-  const precision = await settlePrecision({
-    ...{ precision: values.precision, checkpoint, backend, trainable, keepEncoded },
+  const { promptsPerBatch, precision, sampledAdapter } = values;
+  const prompts = counts.prompts / values.iterations;
+  const sampling = await settleSampling({
+    ...{ precision, sampledAdapter, checkpoint, backend, trainable, keepEncoded },
     rows: most * samples,
+    stepsPerPolicy: expectedSteps([{ prompts, promptsPerBatch, samples, maxTokens }]),
   }, context);
   const shape: RunShape = {
     ...{ promptTokens, maxTokens, samples, prompts: most, pairs: pairsTogether(values) },
     optimizer: OPTIMIZERS[optimizer],
-    model: { ...loadingOptions(values), trainable, precision },
+    model: { ...loadingOptions(values), trainable, ...sampling },
   };
   const measured = await measureRates(checkpoint, backend, shape, context.signal);
   return { time: timeOf(counts, measured.rates, most), counts, measured };

@@ -5,12 +5,11 @@
  */
 
 import { type DecoderConfig, loraTensors } from "../../models/architectures/mod.ts";
-import type { Precision } from "../../models/generation/precision.ts";
 import type { LanguageModel } from "../../models/language_model.ts";
 import { DEFAULT_SLOTS, type LanguageModelOptions } from "../../models/language_model_options.ts";
 import { loadBackend, type LoadContext, loadModel } from "../load_model.ts";
 import { type LoadedCheckpoint, tokenizerFiles } from "../load_tokenizer.ts";
-import { settlePrecision } from "./sampling_precision.ts";
+import { type SettledSampling, settleSampling } from "./settle_sampling.ts";
 import type { TrainValues } from "./settle_train.ts";
 
 /** Files that belong beside trained weights. */
@@ -21,11 +20,19 @@ export function threadsOf(values: Pick<TrainValues, "threads">): number {
   return values.threads ?? navigator.hardwareConcurrency;
 }
 
+/** What is known of a run when its model is loaded. */
+export interface RunOfModel {
+  /** How the run that goes on samples. */
+  readonly recorded: { readonly [K in keyof SettledSampling]: SettledSampling[K] | undefined };
+  /** Decoding steps that are expected of each of its policies. */
+  readonly stepsPerPolicy: number;
+}
+
 /** Loads the model; what is trained fits the options. */
 export async function trainableModel(
   values: TrainValues,
   loaded: LoadedCheckpoint,
-  recorded: Precision | undefined,
+  { recorded, stepsPerPolicy }: RunOfModel,
   context: LoadContext,
 ): Promise<{ model: LanguageModel; beside: TextFiles }> {
   const { checkpoint } = loaded;
@@ -34,18 +41,24 @@ export async function trainableModel(
     ? await tokenizerFiles(loaded, "train all weights")
     : {};
   const backend = await loadBackend({ ...values, threads: threadsOf(values) }, context.resources);
-  // A run that goes on samples as it began, whatever the machine would measure now.
-  const precision = values.precision === "auto" && recorded ? recorded : values.precision;
   const { keepEncoded } = values;
-  const rows = Math.min(DEFAULT_SLOTS, values.promptsPerBatch * values.samples);
-  const settled = { precision, checkpoint, backend, trainable, keepEncoded, rows };
+  const sampling = await settleSampling({
+    // A run that goes on samples as it began, whatever the machine would measure now.
+    precision: chosen(values.precision, recorded.precision),
+    sampledAdapter: chosen(values.sampledAdapter, recorded.sampledAdapter),
+    rows: Math.min(DEFAULT_SLOTS, values.promptsPerBatch * values.samples),
+    ...{ checkpoint, backend, trainable, keepEncoded, stepsPerPolicy },
+  }, context);
   const model = await loadModel(checkpoint, backend, {
-    ...loadingOptions(values),
-    precision: await settlePrecision(settled, context),
-    trainable,
+    ...{ ...loadingOptions(values), ...sampling, trainable },
     ...(values.template === undefined ? {} : { template: values.template }),
   }, context);
   return { model, beside };
+}
+
+/** What a run chose before, where it is to choose. */
+function chosen<T>(asked: T | "auto", recorded: T | undefined): T | "auto" {
+  return asked === "auto" ? recorded ?? asked : asked;
 }
 
 /** How the options say the model is loaded, beside what is trained and how it is sampled. */

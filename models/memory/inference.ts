@@ -7,10 +7,12 @@
 
 import { type Equation, peakBytes } from "../../graph/mod.ts";
 import { type DecoderConfig, type LoraShape, loraTensors } from "../architectures/mod.ts";
+import type { SampledAdapter } from "../generation/sampled_adapter.ts";
 import { decodeProgram } from "../programs/decode.ts";
 import { likelihoodProgram } from "../programs/likelihood.ts";
+import { mergedMatrices } from "../programs/merge.ts";
 import { LOGITS_BYTES, vocabularyChunks } from "../programs/vocabulary_chunks.ts";
-import { cheapestFit, halvings, type Kept } from "./keep.ts";
+import { adapters, cheapestFit, halvings, type Kept } from "./keep.ts";
 import {
   arenaBytes,
   bytesOf,
@@ -31,6 +33,8 @@ export interface InferenceSettings {
   readonly tokensPerBatch: number;
   /** Whether weights stay in the encoding of their checkpoint. */
   readonly keepEncoded: boolean;
+  /** Whether an adapter is merged to sample. */
+  readonly sampledAdapter: SampledAdapter;
 }
 
 /** A command that samples or scores, as far as its memory is not set by {@linkcode InferenceSettings}. */
@@ -61,7 +65,8 @@ export function inferenceEstimator(
 ): (settings: InferenceSettings) => RunMemory {
   const lowered = programsLowered(isLowered);
   const sampling = kind === "sampling";
-  return ({ slots, tokensPerBatch, keepEncoded }) => {
+  const mergedBytes = lora && sampling ? bytesOf(mergedMatrices(config, lora)) : 0;
+  return ({ slots, tokensPerBatch, keepEncoded, sampledAdapter }) => {
     const { held, packed } = weightBytes(keepEncoded);
     const chunks = vocabularyChunks(config.vocabSize, tokensPerBatch, LOGITS_BYTES.frozen);
     const program = sampling
@@ -78,6 +83,7 @@ export function inferenceEstimator(
       program: processBytes([program]) + Math.min(storedBytes, UNCOLLECTED_BYTES),
       weights: held,
       packed: sampling ? packed : 0,
+      merged: sampledAdapter === "merged" ? mergedBytes : 0,
       caches: cacheBytes(config, sampling ? slots : 0, samples, lengths),
       trained: lora ? bytesOf(loraTensors(config, lora)) : 0,
       activations: arenaBytes(Math.max(...peaks)),
@@ -107,8 +113,8 @@ const ENCODED_COST = { sampling: 7, scoring: 1 };
 /**
  * The settings nearest to those asked for that fit a budget; where none does, the smallest.
  *
- * Tried are encoded weights, which give the same float32 numbers more slowly, and halvings of what runs
- * side by side: the rows of decoding down to K, or the tokens of a scoring run.
+ * Tried are an adapter apart and encoded weights, which give the same float32 numbers more slowly, and
+ * halvings of what runs side by side: the rows of decoding down to K, or the tokens of a scoring run.
  */
 export function keepInferenceMemory(
   asked: InferenceSettings,
@@ -122,17 +128,21 @@ export function keepInferenceMemory(
       Math.min(asked.tokensPerBatch, FEWEST_TOKENS),
       (value) => value < FEW.tokens ? 8 : 2,
     );
-  const encoded = couldKeepEncoded && !asked.keepEncoded
-    ? [{ value: false, cost: 0 }, { value: true, cost: ENCODED_COST[kind] }]
-    : [{ value: asked.keepEncoded, cost: 0 }];
+  const weights = adapters(asked.sampledAdapter).map(({ value: sampledAdapter, cost }) => ({
+    value: { sampledAdapter, keepEncoded: asked.keepEncoded },
+    cost,
+  }));
+  if (couldKeepEncoded && !asked.keepEncoded) {
+    // Nothing is merged into encoded weights.
+    weights.push({
+      value: { sampledAdapter: "apart", keepEncoded: true },
+      cost: ENCODED_COST[kind],
+    });
+  }
   const all = halved.flatMap((size) =>
-    encoded.map((keepEncoded) => ({
-      cost: size.cost + keepEncoded.cost,
-      value: {
-        ...asked,
-        [sampling ? "slots" : "tokensPerBatch"]: size.value,
-        keepEncoded: keepEncoded.value,
-      },
+    weights.map(({ value, cost }) => ({
+      cost: size.cost + cost,
+      value: { ...asked, [sampling ? "slots" : "tokensPerBatch"]: size.value, ...value },
     }))
   );
   return cheapestFit(all, budget, estimate);

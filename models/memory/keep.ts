@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { SampledAdapter } from "../generation/sampled_adapter.ts";
 import { type RunMemory, totalBytes } from "./parts.ts";
 
 /** A value that is tried, and about what it costs in time. */
@@ -32,6 +33,12 @@ export function halvings(
     tried.push({ value, cost: tried.at(-1)!.cost + cost(value) });
   }
   return tried;
+}
+
+/** Sampling as it is asked for, and with the adapter apart, which takes less and is slower. */
+export function adapters(asked: SampledAdapter): Tried<SampledAdapter>[] {
+  const apart: Tried<SampledAdapter> = { value: "apart", cost: asked === "apart" ? 0 : 1 };
+  return asked === "apart" ? [apart] : [{ value: asked, cost: 0 }, apart];
 }
 
 /**

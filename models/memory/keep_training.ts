@@ -5,7 +5,7 @@
  */
 
 import { DEFAULT_SLOTS } from "../language_model_options.ts";
-import { cheapestFit, halvings, type Kept } from "./keep.ts";
+import { adapters, cheapestFit, halvings, type Kept } from "./keep.ts";
 import type { MemorySettings, TrainingMemory } from "./training.ts";
 
 /** What may be made smaller. */
@@ -37,8 +37,9 @@ const LEAST_LOGITS = 2 ** 25;
 /**
  * The settings nearest to those asked for that fit a budget; where none does, the smallest.
  *
- * Tried are less memory for logits, halvings of the batches' tokens and prompts, and checkpointing, in the
- * order of what they cost in time: more parts of the vocabulary cost next to nothing, checkpointing a third.
+ * Tried are less memory for logits, sampling with the adapter apart, halvings of the batches' tokens and
+ * prompts, and checkpointing, in the order of what they cost in time: more parts of the vocabulary cost next
+ * to nothing, an adapter apart a tenth of the sampling, checkpointing a third.
  */
 export function keepMemory(
   asked: BatchSettings,
@@ -54,17 +55,20 @@ export function keepMemory(
     ? [{ value: true, cost: 0 }]
     : [{ value: false, cost: 0 }, { value: true, cost: 10 }];
   const all = logits.flatMap((l) =>
-    tokens.flatMap((t) =>
-      prompts.flatMap((p) =>
-        checkpointing.map((c) => ({
-          cost: l.cost + t.cost + p.cost + c.cost,
-          value: {
-            logitsBytes: l.value,
-            tokensPerBatch: t.value,
-            promptsPerBatch: p.value,
-            checkpointing: c.value,
-          },
-        }))
+    adapters(asked.sampledAdapter).flatMap((a) =>
+      tokens.flatMap((t) =>
+        prompts.flatMap((p) =>
+          checkpointing.map((c) => ({
+            cost: l.cost + a.cost + t.cost + p.cost + c.cost,
+            value: {
+              logitsBytes: l.value,
+              sampledAdapter: a.value,
+              tokensPerBatch: t.value,
+              promptsPerBatch: p.value,
+              checkpointing: c.value,
+            },
+          }))
+        )
       )
     )
   );

@@ -32,6 +32,8 @@ export interface RunMemory {
   readonly weights: number;
   /** Copies of matrices in the layout of the product kernels, which sampling makes and are kept. */
   readonly packed: number;
+  /** Second copies of the matrices that an adapter is merged into to sample. */
+  readonly merged: number;
   /** Keys and values of the rows that are sampled together, and of those that are prefilled. */
   readonly caches: number;
   /** Beside the weights: adapters, or copies of all weights, of the policies and of the fit. */

@@ -14,7 +14,9 @@ import {
   loraTensors,
   WEIGHTS,
 } from "../architectures/mod.ts";
+import type { SampledAdapter } from "../generation/sampled_adapter.ts";
 import { decodeProgram } from "../programs/decode.ts";
+import { mergedMatrices } from "../programs/merge.ts";
 import { gradientProgram, likelihoodProgram } from "../programs/likelihood.ts";
 import { momentTensors, type OptimizerOptions } from "../programs/optimizer.ts";
 import { vocabularyChunks } from "../programs/vocabulary_chunks.ts";
@@ -36,6 +38,8 @@ export interface MemorySettings {
   /** Most memory for logits; see `LanguageModelOptions`. */
   readonly logitsBytes: number;
   readonly checkpointing: boolean;
+  /** Whether adapters are merged to sample. */
+  readonly sampledAdapter: SampledAdapter;
   /** Responses that are sampled side by side; 0 where none is. */
   readonly rows: number;
 }
@@ -50,6 +54,8 @@ export interface TrainingTaskShape {
   readonly weightBytes: number;
   /** Bytes of the copies that sampling packs. */
   readonly packedBytes: number;
+  /** Whether the start is decoded beside a policy, as in Nash-MD's mixture, and packed beside it. */
+  readonly mixes?: boolean;
   /** Float32 bytes of the largest matrix that stays encoded; 0 where none does. */
   readonly decodedBytes?: number;
   /** Bytes that others take, such as a judge's model. */
@@ -83,7 +89,7 @@ export function memoryEstimator(
   task: TrainingTaskShape,
 ): (settings: MemorySettings) => TrainingMemory {
   const { lora, loss, optimizer, lengths, samples, isLowered } = task;
-  const { decodedBytes = 0, otherBytes = 0 } = task;
+  const { decodedBytes = 0, otherBytes = 0, mixes = false } = task;
   const trainable = lora
     ? { scope: ADAPTER, tensors: loraTensors(config, lora) }
     : { scope: WEIGHTS, tensors: decoderTensors(config) };
@@ -93,7 +99,11 @@ export function memoryEstimator(
   // The start's and the fit's, and from the second round on that of the round before.
   const copies = Math.min(task.iterations, 2) + (lora ? 1 : 0);
 
-  return ({ tokensPerBatch, logitsBytes, checkpointing, rows }) => {
+  const mergedBytes = lora
+    ? bytesOf(mergedMatrices(config, lora)) + (mixes ? task.packedBytes : 0)
+    : 0;
+
+  return ({ tokensPerBatch, logitsBytes, checkpointing, sampledAdapter, rows }) => {
     const chunks = vocabularyChunks(config.vocabSize, tokensPerBatch, logitsBytes);
     const scoring = lowered(`scoring ${chunks}`, () => likelihoodProgram(config, lora, chunks));
     const gradient = lowered(
@@ -115,6 +125,7 @@ export function memoryEstimator(
       program: otherBytes + processBytes([scoring, gradient, ...decoding ? [decoding] : []]),
       weights: task.weightBytes,
       packed: rows > 0 ? task.packedBytes : 0,
+      merged: rows > 0 && sampledAdapter === "merged" ? mergedBytes : 0,
       caches: cacheBytes(config, rows, samples, lengths),
       trained: copies * adapters,
       gradients: adapters,

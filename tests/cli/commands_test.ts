@@ -207,6 +207,10 @@ const refused: readonly [readonly string[], RegExp][] = [
   ],
   [["generate", "--model", "tiny"], /one of --input and --prompt must be given: neither is/],
   [
+    ["generate", "--model", "tiny", "--prompt", "a", "--sampled-adapter", "merged"],
+    /Cannot merge the adapter to sample as there must be one: the model is loaded with none trained/,
+  ],
+  [
     ["generate", "--model", "tiny", "--prompt", "a", "--precision", "fast"],
     /Cannot sample fast as .* they are f32 \(use the precision `float32`\)/,
   ],

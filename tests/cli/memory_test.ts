@@ -8,9 +8,12 @@ import { writeTinyModel } from "./_tiny_model.ts";
 
 const MIB = 2 ** 20;
 
-/** A MiB for each token of a batch, half of it with checkpointing, and 100 for the rest. */
-const estimate = ({ tokensPerBatch, checkpointing }: MemorySettings): TrainingMemory => ({
+/** A MiB for each token of a batch, half of it with checkpointing, 400 to merge, and 100 for the rest. */
+const estimate = (
+  { tokensPerBatch, checkpointing, sampledAdapter }: MemorySettings,
+): TrainingMemory => ({
   ...{ program: 100 * MIB, weights: 0, packed: 0, caches: 0, trained: 0, gradients: 0, moments: 0 },
+  merged: sampledAdapter === "merged" ? 400 * MIB : 0,
   activations: tokensPerBatch * MIB / (checkpointing ? 2 : 1),
   kept: 0,
 });
@@ -20,9 +23,10 @@ const values = {
   checkpointing: false,
   promptsPerBatch: 32,
   samples: 2,
+  sampledAdapter: "auto",
   other: "kept",
-};
-const options = { estimate, sampling: true, fixed: false };
+} as const;
+const options = { estimate, sampling: true, merges: false, fixed: false };
 
 Deno.test("keepToMemory() changes what it must and says so when the memory is short", () => {
   const plenty = keepToMemory(values, { ...options, memory: 2048 * MIB });
@@ -37,6 +41,20 @@ Deno.test("keepToMemory() changes what it must and says so when the memory is sh
   );
   const none = keepToMemory(values, { ...options, sampling: false, memory: 750 * MIB });
   assert.equal(none.values.promptsPerBatch, 32);
+});
+
+Deno.test("keepToMemory() has the adapter apart before batches are halved, and says so", () => {
+  const merging = { ...options, merges: true };
+  const plenty = keepToMemory(values, { ...merging, memory: 2048 * MIB });
+  assert.deepEqual(plenty.values, values);
+  assert.match(plenty.line, /^Memory: about 1.49 GiB at the peak, within --memory 2.00 GiB$/);
+
+  const short = keepToMemory(values, { ...merging, memory: 1500 * MIB });
+  assert.deepEqual(short.values, { ...values, sampledAdapter: "apart" });
+  assert.match(short.line, /^Memory: about 1.10 GiB .*, with --sampled-adapter apart$/);
+  // Where nothing is sampled there is nothing to merge.
+  const none = keepToMemory(values, { ...merging, sampling: false, memory: 1500 * MIB });
+  assert.deepEqual(none.values, values);
 });
 
 Deno.test("keepToMemory() refuses and names what would fit when the smallest does not", () => {

@@ -116,6 +116,13 @@ Deno.test("sppo train leaves the files that docs/cli.md lists", async () => {
     const generate = ["generate", "--model", "tiny", "--prompt", "a", "--max-tokens", "3"];
     const adapted = await sppo([...generate, "--adapter", "run/iteration-2/adapter"], { cwd });
     assert.equal(adapted.code, 0, adapted.stderr);
+    const merged = await sppo(
+      [...generate, "--adapter", "run/iteration-2/adapter", "--sampled-adapter", "merged"],
+      { cwd },
+    );
+    assert.equal(merged.code, 0, merged.stderr);
+    const idsOf = (stdout: string) => JSON.parse(stdout).responses[0].token_ids;
+    assert.deepEqual(idsOf(merged.stdout), idsOf(adapted.stdout));
     const again = await sppo(["train", "--config", "run/config.json", "--out", "run"], { cwd });
     assert.equal(again.code, 0, again.stderr);
   });
@@ -217,6 +224,39 @@ Deno.test("sppo train killed in every kind of change to a file continues to the 
     }
     await trainTo("killed", cwd);
     assert.deepEqual(await outcome(`${cwd}/killed`), expected);
+  });
+});
+
+Deno.test("sppo train goes on sampling as run.json says it began, to the same bytes", async () => {
+  await inTempFolder(async (cwd) => {
+    await prepare(cwd);
+    const merged = ["--sampled-adapter", "merged"];
+    await trainTo("whole", cwd, merged);
+    const expected = await outcome(`${cwd}/whole`);
+    const facts = JSON.parse(expected.get("run.json")!);
+    assert.deepEqual([facts.precision, facts.sampled_adapter], ["float32", "merged"]);
+    const killed = await sppo([...ARGS, ...merged, "--out", "killed"], {
+      cwd,
+      crashing: { SPPO_CRASH_AT: "rename killed/iteration-1/evaluation.json" },
+    });
+    assert.equal(killed.signal, "SIGKILL", killed.stderr);
+    await trainTo("killed", cwd, merged);
+    assert.deepEqual(await outcome(`${cwd}/killed`), expected);
+
+    // So few steps are not worth merging for; what a run found so is not measured again.
+    const auto = await sppo([...ARGS, "--out", "auto"], {
+      cwd,
+      crashing: { SPPO_CRASH_AT: "rename auto/iteration-1/evaluation.json" },
+    });
+    assert.equal(auto.signal, "SIGKILL", auto.stderr);
+    const begun = await Deno.readTextFile(`${cwd}/auto/run.json`);
+    assert.equal(JSON.parse(begun).sampled_adapter, "apart");
+    const other = begun.replace('"apart"', '"merged"');
+    await Deno.writeTextFile(`${cwd}/auto/run.json`, other);
+    await trainTo("auto", cwd);
+    assert.equal(await Deno.readTextFile(`${cwd}/auto/run.json`), other);
+    const asked = await sppo([...ARGS, "--out", "auto", "--sampled-adapter", "apart"], { cwd });
+    assert.match(asked.stderr, /as its settings must stay: --sampled-adapter apart \(was auto\)/);
   });
 });
 

@@ -1,6 +1,7 @@
 // What sppo info says of time: measured rates times counts.
 
 import { strict as assert } from "node:assert";
+import { expectedSteps } from "../../cli/train/decoding_steps.ts";
 import { describeTime, runCounts, timeOf, type TimeValues } from "../../cli/train/train_time.ts";
 import { ratesOfAll, type RunRates } from "../../models/training/run_rates.ts";
 import { inTempFolder, sppo } from "./_run.ts";
@@ -26,6 +27,15 @@ Deno.test("runCounts() counts what the run's batches come to", () => {
   assert.equal(repeated.fitted, 600);
   // More samples than slots are decoded a prompt at a time.
   assert.deepEqual([...runCounts({ ...values, samples: 100 }).steps], [[1, 100 * 20]]);
+});
+
+Deno.test("expectedSteps() is half of the steps of all that a policy answers", () => {
+  const trained = { prompts: 50, promptsPerBatch: 32, samples: 4, maxTokens: 21 };
+  // Batches of 32 and 18 prompts are 16, 16, 16 and 2; of 10 held out 10.
+  const heldOut = { ...trained, prompts: 10 };
+  assert.equal(expectedSteps([trained, heldOut]), (4 + 1) * 20 / 2);
+  assert.equal(expectedSteps([{ ...trained, slots: 8 }]), 25 * 20 / 2);
+  assert.equal(expectedSteps([{ ...trained, prompts: 0 }]), 0);
 });
 
 const rates: RunRates = {

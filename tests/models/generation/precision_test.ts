@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Sampled } from "../../../core/mod.ts";
-import { choosePrecision, LanguageModel } from "../../../models/mod.ts";
+import { LanguageModel } from "../../../models/mod.ts";
 import { quantised } from "../_quantised.ts";
 import { tinyLlama } from "../_tiny_llama.ts";
 import { LORA, promptOf, sum, withBackend } from "../_tiny_model.ts";
@@ -82,19 +82,4 @@ Deno.test("LanguageModel.load() refuses fast sampling of weights that are not en
       }),
       { name: "TypeError", message: /^Cannot sample fast as .* all are trained/ },
     );
-  }));
-
-Deno.test("choosePrecision() measures both where the weights are encoded, and takes the faster", () =>
-  withBackend(async (backend) => {
-    assert.deepEqual(await choosePrecision(await tinyLlama(), backend, { rows: 2 }), {
-      precision: "float32",
-    });
-    const { precision, milliseconds } = await choosePrecision(
-      await quantised("q4_1", false),
-      backend,
-      { rows: 2, lora: LORA.lora },
-    );
-    const { float32, fast } = milliseconds!;
-    assert.ok(float32 > 0 && fast > 0);
-    assert.equal(precision, fast <= 0.9 * float32 ? "fast" : "float32");
   }));

@@ -20,7 +20,12 @@ const task: InferenceTaskShape = {
   lengths: [{ promptTokens: 20, responseTokens: 30 }, { promptTokens: 50, responseTokens: 30 }],
   isLowered,
 };
-const settings: InferenceSettings = { slots: 64, tokensPerBatch: 1024, keepEncoded: false };
+const settings: InferenceSettings = {
+  slots: 64,
+  tokensPerBatch: 1024,
+  keepEncoded: false,
+  sampledAdapter: "apart",
+};
 
 Deno.test("inferenceEstimator() counts the caches of the rows that are decoded and prefilled", () => {
   const estimate = inferenceEstimator(config, task);
@@ -43,6 +48,9 @@ Deno.test("inferenceEstimator() counts an adapter, and nothing of sampling when 
   const half = estimate({ ...settings, tokensPerBatch: 512 }).activations;
   assert.ok(half > 0.4 * activations && half < 0.6 * activations, `${half} of ${activations}`);
   const lora = { rank: 4, alpha: 8, targets: ["q_proj"] };
+  const merges = { ...settings, sampledAdapter: "merged" } as const;
+  assert.equal(inferenceEstimator(config, { ...task, lora })(merges).merged, 2 * 4 * 16 * 16);
+  assert.equal(inferenceEstimator(config, { ...scoring, lora })(merges).merged, 0);
   // 2 layers, 16 wide: A [4, 16] and B [16, 4] of each.
   assert.equal(
     inferenceEstimator(config, { ...scoring, lora })(settings).trained,
@@ -77,9 +85,12 @@ for (const [kind, { asked, least }] of Object.entries(kinds)) {
 }
 
 Deno.test("keepInferenceMemory() takes what costs less first, and encodes weights only where that may be", () => {
-  // Weights of 100 MiB or 20, and a MiB for each row.
-  const estimate = ({ slots, keepEncoded }: InferenceSettings): RunMemory => ({
+  // Weights of 100 MiB or 20, a copy of 90 that an adapter is merged into, and a MiB for each row.
+  const estimate = (
+    { slots, keepEncoded, sampledAdapter }: InferenceSettings,
+  ): RunMemory => ({
     ...{ program: 0, packed: 0, caches: 0, trained: 0 },
+    merged: sampledAdapter === "merged" ? 90 * MIB : 0,
     weights: (keepEncoded ? 20 : 100) * MIB,
     activations: slots * MIB,
   });
@@ -96,4 +107,13 @@ Deno.test("keepInferenceMemory() takes what costs less first, and encodes weight
   assert.deepEqual(keep(120, false), { slots: 16, keepEncoded: false, fits: true });
   assert.deepEqual(keep(30, true), { slots: 8, keepEncoded: true, fits: true });
   assert.deepEqual(keep(22, true), { slots: 3, keepEncoded: true, fits: false });
+
+  const merging = (budget: number) =>
+    keepInferenceMemory({ ...settings, sampledAdapter: "merged" }, {
+      ...{ ...options, couldKeepEncoded: true },
+      budget: budget * MIB,
+    }).settings;
+  assert.deepEqual(merging(255), { ...settings, sampledAdapter: "merged" });
+  assert.deepEqual(merging(250), settings);
+  assert.deepEqual(merging(120), { ...settings, keepEncoded: true });
 });

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { isLowered } from "../../../backends/onnx/lowering/mod.ts";
-import { decoderTensors } from "../../../models/architectures/mod.ts";
+import { decoderTensors, layoutOf } from "../../../models/architectures/mod.ts";
 import { OPTIMIZERS } from "../../../models/programs/optimizer.ts";
 import { packSequences, planSequences } from "../../../models/sequences.ts";
 import { type BatchSettings, keepMemory } from "../../../models/memory/keep_training.ts";
@@ -30,6 +30,7 @@ const settings: MemorySettings = {
   tokensPerBatch: 512,
   logitsBytes: 2 ** 29,
   checkpointing: false,
+  sampledAdapter: "merged",
   rows: 16,
 };
 const estimate = memoryEstimator(config, task);
@@ -80,6 +81,20 @@ Deno.test("memoryEstimator() counts no caches and no packed copy when nothing is
   assert.equal(memory().packed, 1000);
 });
 
+Deno.test("memoryEstimator() counts the matrices that an adapter is merged into, where it is", () => {
+  const { linear } = layoutOf(config);
+  const elements = [...linear.values()].reduce((sum, one) => sum + one.inputs * one.outputs, 0);
+  assert.equal(memory().merged, 4 * config.layers * elements);
+  assert.equal(memory({ sampledAdapter: "apart" }).merged, 0);
+  assert.equal(memory({ rows: 0 }).merged, 0);
+  const on = (over: Partial<TrainingTaskShape>) => memoryEstimator(config, { ...task, ...over });
+  const { inputs, outputs } = linear.get("query")!;
+  const some = on({ lora: { rank: 4, alpha: 8, targets: ["q_proj"] } })(settings);
+  assert.equal(some.merged, 4 * config.layers * inputs * outputs);
+  // The start's packed copy is beside the policy's.
+  assert.equal(on({ mixes: true })(settings).merged, memory().merged + 1000);
+});
+
 Deno.test("memoryEstimator() takes the lengths that take most", () => {
   const longer = { promptTokens: 60, responseTokens: 40 };
   const only = (lengths: TrainingTaskShape["lengths"]) =>
@@ -94,6 +109,7 @@ const asked: BatchSettings = {
   tokensPerBatch: 1024,
   logitsBytes: 2 ** 29,
   checkpointing: false,
+  sampledAdapter: "merged",
   promptsPerBatch: 32,
 };
 const total = (of: BatchSettings) =>
@@ -112,6 +128,7 @@ Deno.test("keepMemory() gives up what costs least time when it does not fit, and
     tokensPerBatch: 64,
     logitsBytes: 2 ** 25,
     checkpointing: true,
+    sampledAdapter: "apart",
     promptsPerBatch: 1,
   });
   const [most, least] = [total(asked), totalBytes(smallest.memory)];
