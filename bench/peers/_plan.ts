@@ -121,6 +121,12 @@ export const COMPARISONS: readonly PeerComparison[] = [
     python: [],
     args: () => ["--rounds", "3"],
   },
+  {
+    name: "sampled_adapter",
+    script: "../sampled_adapter.ts",
+    python: [],
+    args: ({ model }) => ["--model", model, "--rounds", "2"],
+  },
 ];
 
 /** The comparisons of some names, all when none is given. @throws {RangeError} When a name is unknown. */
