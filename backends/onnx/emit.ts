@@ -22,6 +22,7 @@ import {
   type DimSource,
   elementTypes,
   GraphEmitter,
+  OWN,
   type SizesPort,
   type Target,
 } from "./graph_emitter.ts";
@@ -79,6 +80,8 @@ export interface EmitOptions {
   readonly target?: Target;
   /** See `CompileOptions`. */
   readonly activations?: Activations;
+  /** Whether there are the operators of `native/kernels/` too. Default: no. */
+  readonly ownKernels?: boolean;
   /** Whether each constant is a file of its port's name; otherwise the session gets their memory. */
   readonly constantFiles?: boolean;
 }
@@ -159,6 +162,7 @@ export function emitProgram(
     follows = () => false,
     target = "cpu",
     activations,
+    ownKernels = false,
     constantFiles = false,
   }: EmitOptions,
 ): EmittedModel {
@@ -172,6 +176,7 @@ export function emitProgram(
   const constantPorts: ConstantPort[] = [];
   const graph = new GraphEmitter(findDims([...inputs, ...parameters]), {
     activations,
+    ownKernels,
     target,
   });
   const addConstant = (port: ConstantPort) => {
@@ -275,7 +280,7 @@ export function emitProgram(
       ],
       inputs: [...[...inputs, ...bound].map(valueInfo), ...sizes.map(sizesInfo)],
       outputs: [...updates, ...outputs].map(valueInfo),
-      opsets,
+      opsets: graph.nodes.some(({ domain }) => domain === OWN) ? { ...opsets, [OWN]: 1 } : opsets,
     }),
   };
 }

@@ -13,6 +13,9 @@ import { type AttributeValue, ElementType, type NodeProto, type TensorProto } fr
 /** Domain of onnxruntime's own operators. */
 export const MICROSOFT = "com.microsoft";
 
+/** Domain of ours; see `native/kernels/`. */
+export const OWN = "sppo";
+
 /** Element type of a program's type in a graph. */
 export const elementTypes: { readonly [D in DType]: ElementType } = {
   float32: ElementType.float,
@@ -46,6 +49,8 @@ export interface SizesPort {
 export interface GraphEmitterOptions {
   /** Default: `float32`. */
   readonly activations?: Activations | undefined;
+  /** Default: no. */
+  readonly ownKernels?: boolean;
   /** Default: `cpu`. */
   readonly target?: Target;
 }
@@ -95,6 +100,8 @@ export class GraphEmitter {
   readonly merged = new Map<number, { readonly product: MergedProduct; readonly index: number }>();
   /** How products with them are computed. */
   readonly activations: Activations;
+  /** Whether products of 8-bit activations have an operator of ours. */
+  readonly ownKernels: boolean;
   readonly target: Target;
   /** Inputs that hold sizes, where nodes do not compute them. */
   readonly sizes: SizesPort[] = [];
@@ -107,10 +114,11 @@ export class GraphEmitter {
   /** @param dimSources A graph input and axis for each named dimension. */
   constructor(
     dimSources: ReadonlyMap<string, DimSource>,
-    { activations = "float32", target = "cpu" }: GraphEmitterOptions = {},
+    { activations = "float32", ownKernels = false, target = "cpu" }: GraphEmitterOptions = {},
   ) {
     this.#dimSources = dimSources;
     this.activations = activations;
+    this.ownKernels = ownKernels;
     this.target = target;
   }
 

@@ -6,6 +6,7 @@ import {
   type GraphEmitter,
   type MergedProduct,
   MICROSOFT,
+  OWN,
 } from "../graph_emitter.ts";
 
 /** Accuracy levels of `MatMulNBits`: float32 throughout, or activations of 8 bits. */
@@ -15,14 +16,40 @@ function named(results: readonly string[] | undefined): { readonly results?: rea
   return results ? { results } : {};
 }
 
+/** Products of 8-bit activations by the operator of `native/kernels/block_product.c`. */
+function ownProducts(
+  graph: GraphEmitter,
+  x: string,
+  { bits, rows, columns, quants, scales, offsets }: EncodedMatrix,
+  parts: readonly number[],
+  results: readonly string[],
+): void {
+  graph.node("BlockProduct", [x, quants, scales, ...(offsets ? [offsets] : [])], {
+    domain: OWN,
+    results,
+    attributes: { K: columns, N: rows, bits, offsets: offsets ? 1 : 0, rows: parts },
+  });
+}
+
+/** Whether a product is ours to compute. */
+function isOwn({ ownKernels, activations }: GraphEmitter): boolean {
+  return ownKernels && activations === "int8";
+}
+
 /** x [..., columns] times the transpose of a matrix. @param rank Of x. */
 export function encodedProduct(
   graph: GraphEmitter,
   x: string,
   rank: number,
-  { bits, rows, columns, quants, scales, offsets }: EncodedMatrix,
+  matrix: EncodedMatrix,
   results?: readonly string[],
 ): string {
+  const { bits, rows, columns, quants, scales, offsets } = matrix;
+  if (isOwn(graph)) {
+    const [result] = results ?? [graph.name("product")];
+    ownProducts(graph, x, matrix, [rows], [result!]);
+    return result!;
+  }
   const product = graph.node("MatMulNBits", [x, quants, scales], {
     domain: MICROSOFT,
     attributes: {
@@ -59,8 +86,13 @@ export function mergedProduct(
   results?: readonly string[],
 ): string {
   product.parts ??= (() => {
-    const whole = encodedProduct(graph, x, rank, graph.encoded.get(product.matrix)!);
+    const matrix = graph.encoded.get(product.matrix)!;
     const parts = product.rows.map(() => graph.name("part"));
+    if (isOwn(graph)) {
+      ownProducts(graph, x, matrix, product.rows, parts);
+      return parts;
+    }
+    const whole = encodedProduct(graph, x, rank, matrix);
     graph.node("Split", [whole, graph.int64(product.rows)], {
       results: parts,
       attributes: { axis: -1 },

@@ -30,6 +30,7 @@ const table = {
   SetSessionGraphOptimizationLevel: { at: 23, parameters: [p, "i32"], result: p },
   SetIntraOpNumThreads: { at: 24, parameters: [p, "i32"], result: p },
   SetInterOpNumThreads: { at: 25, parameters: [p, "i32"], result: p },
+  AddCustomOpDomain: { at: 28, parameters: [p, p], result: p },
   CreateRunOptions: { at: 39, parameters: [buffer], result: p },
   RunOptionsSetTerminate: { at: 46, parameters: [p], result: p },
   RunOptionsUnsetTerminate: { at: 47, parameters: [p], result: p },
@@ -46,6 +47,7 @@ const table = {
   ReleaseValue: { at: 96, parameters: [p], result: "void" },
   ReleaseRunOptions: { at: 97, parameters: [p], result: "void" },
   ReleaseSessionOptions: { at: 100, parameters: [p], result: "void" },
+  ReleaseCustomOpDomain: { at: 101, parameters: [p], result: "void" },
   AddSessionConfigEntry: { at: 130, parameters: [p, buffer, buffer], result: p },
   RunWithBinding: { at: 133, parameters: [p, p, p], result: p, nonblocking: true, flush: true },
   CreateIoBinding: { at: 134, parameters: [p, buffer], result: p },
@@ -77,11 +79,13 @@ const API_VERSION = 22;
 
 /** onnxruntime's functions, and what every call needs. */
 export interface Api {
+  /** The table itself. */
+  readonly functions: Pointer;
   readonly call: Functions;
   readonly version: string;
   /** Whether every thread of a run takes denormals as zero; otherwise none should. */
   readonly flushes: boolean;
-  readonly platform: Pick<Platform, "trim" | "map">;
+  readonly platform: Pick<Platform, "trim" | "map" | "withFile">;
   /** Throws when a status is an error, and frees it. `doing` completes "Cannot …". */
   check(status: Deno.PointerValue, doing: string): void;
   /** Runs a function whose last argument receives a pointer. */
@@ -113,10 +117,11 @@ export async function openApi(): Promise<Api> {
     { parameters: ["u32"], result: p } as const,
   );
   const platform = openPlatform();
-  const functions = new Deno.UnsafePointerView(getApi.call(API_VERSION)!);
+  const functions = getApi.call(API_VERSION)!;
+  const places = new Deno.UnsafePointerView(functions);
   const call = Object.fromEntries(
     Object.entries(table).map(([name, { at, ...definition }]) => {
-      const native = functions.getPointer(at * 8)!;
+      const native = places.getPointer(at * 8)!;
       const target = "flush" in definition ? platform.flushing(native) : native;
       const pointer = new Deno.UnsafeFnPointer(target as Deno.PointerObject<never>, definition);
       return [name, pointer.call.bind(pointer)];
@@ -130,6 +135,7 @@ export async function openApi(): Promise<Api> {
     throw new Error(`Cannot ${doing} as onnxruntime refused: ${message}`);
   };
   return {
+    functions,
     call,
     version,
     flushes: platform.flushes,

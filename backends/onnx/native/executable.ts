@@ -153,6 +153,7 @@ export async function compileProgram(
     },
     encodingOf: (port) => encodedOf(port)?.encoding ?? "f32",
     activations,
+    ownKernels: environment.kernels !== undefined,
   });
   const blocks: Block[] = [];
   const constants: SessionConstant[] = [];

@@ -35,6 +35,12 @@ export interface Platform {
    * @throws {Error} When the file does not have them or cannot be opened.
    */
   map(path: string, offset: number, bytes: number): Mapping | undefined;
+  /**
+   * Calls with the path of a file that exists only meanwhile, in memory.
+   *
+   * @throws {Error} When the system gives none.
+   */
+  withFile<T>(name: string, bytes: Uint8Array<ArrayBuffer>, use: (path: string) => T): T;
   close(): void;
 }
 
@@ -70,6 +76,8 @@ const PRIVATE = 0x02;
 const PRIVATE_ANONYMOUS = PRIVATE | 0x20;
 /** `open`: for reading, and closed in programs that are started. */
 const READ_ONLY = 0o2000000;
+/** `memfd_create`: closed in programs that are started. */
+const CLOSE_ON_EXEC = 1;
 /** A multiple of every size that pages have. */
 const MAP_START = 1 << 16;
 const FAILED = 2n ** 64n - 1n;
@@ -79,6 +87,9 @@ const elsewhere: Platform = {
   flushing: (target) => target,
   trim: () => {},
   map: () => undefined,
+  withFile: (name) => {
+    throw new Error(`Cannot make ${name} as files in memory must be had, as Linux has them: none are`);
+  },
   close: () => {},
 };
 
@@ -92,6 +103,8 @@ export function openPlatform(): Platform {
     malloc_trim: { parameters: ["usize"], result: "i32" },
     open: { parameters: ["buffer", "i32"], result: "i32" },
     close: { parameters: ["i32"], result: "i32" },
+    memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+    write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   });
   const { symbols } = library;
   const pages: Pointer[] = [];
@@ -137,6 +150,17 @@ export function openPlatform(): Platform {
           if (!closed) symbols.munmap(mapping, length);
         },
       };
+    },
+    withFile(name, bytes, use) {
+      const file = symbols.memfd_create(new TextEncoder().encode(`${name}\0`), CLOSE_ON_EXEC);
+      try {
+        if (file < 0 || Number(symbols.write(file, bytes, BigInt(bytes.length))) !== bytes.length) {
+          throw new Error(`Cannot make ${name} as a file in memory must be had: memfd_create failed`);
+        }
+        return use(`/proc/self/fd/${file}`);
+      } finally {
+        if (file >= 0) symbols.close(file);
+      }
     },
     close() {
       closed = true;

@@ -6,6 +6,7 @@
 
 import { type Api, cString, type Pointer } from "./api.ts";
 import { shareArena } from "./arena.ts";
+import { type OwnKernels } from "./own_kernels.ts";
 import type { Block } from "./memory.ts";
 import { PackedWeights } from "./packed_weights.ts";
 import { ElementType } from "../proto.ts";
@@ -18,6 +19,8 @@ export interface Environment {
   readonly packed: PackedWeights;
   /** Gives the arena up. */
   readonly leaveArena: () => void;
+  /** Absent where onnxruntime's are all there is. */
+  readonly kernels: OwnKernels | undefined;
   readonly options: SessionSettings;
 }
 
@@ -44,7 +47,11 @@ const SPIN_MICROSECONDS = "20";
 const SLOW_FUSIONS = "SkipLayerNormFusion";
 
 /** Opens the environment of a backend. */
-export function openEnvironment(api: Api, options: SessionSettings): Environment {
+export function openEnvironment(
+  api: Api,
+  kernels: OwnKernels | undefined,
+  options: SessionSettings,
+): Environment {
   const doing = "start onnxruntime";
   const name = cString("sppo");
   const env = api.create(doing, (out) => api.call.CreateEnv(LOG_FATAL, name, out));
@@ -54,6 +61,7 @@ export function openEnvironment(api: Api, options: SessionSettings): Environment
   );
   return {
     api,
+    kernels,
     options,
     env,
     memoryInfo,
@@ -64,10 +72,11 @@ export function openEnvironment(api: Api, options: SessionSettings): Environment
 
 /** Frees the environment. */
 export function closeEnvironment(
-  { api, env, memoryInfo, leaveArena }: Environment,
+  { api, env, memoryInfo, leaveArena, kernels }: Environment,
 ): void {
   leaveArena();
   api.call.ReleaseMemoryInfo(memoryInfo);
+  kernels?.close();
   api.call.ReleaseEnv(env);
   api.close();
 }
@@ -126,7 +135,7 @@ export interface SessionConstant {
 
 /** Creates a session; the event loop goes on meanwhile. */
 export async function createSession(
-  { api, env, options }: Environment,
+  { api, env, kernels, options }: Environment,
   { name, model, constants, packed, packs }: SessionParts,
 ): Promise<Pointer> {
   const { call, check, create } = api;
@@ -153,6 +162,7 @@ export async function createSession(
     if (options.profile !== undefined) {
       check(call.EnableProfiling(settings, path(`${options.profile}${name}`)), doing);
     }
+    if (kernels) check(call.AddCustomOpDomain(settings, kernels.domain), doing);
     addConstants(api, settings, constants, doing);
     const out = new BigUint64Array(1);
     const status = await call.CreateSessionFromArrayWithPrepackedWeightsContainer(

@@ -1,0 +1,132 @@
+// Kernels for processors with AVX2. The numbers are those of avx512.c.
+#include <immintrin.h>
+#include "panels.h"
+
+#define TARGET __attribute__((target("avx2,fma,f16c")))
+#define INLINE static inline __attribute__((always_inline)) TARGET
+
+static TARGET void quantize(const Activations *to, int zero, const float *x, int64_t first,
+                            int64_t last) {
+  const int64_t blocks = to->depth / BLOCK;
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  // What packing within halves of a register does to eight fours of elements, put back.
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  for (int64_t row = first; row < last; row++) {
+    for (int64_t block = 0; block < blocks; block++) {
+      const int64_t at = row * to->depth + block * BLOCK, index = row * blocks + block;
+      __m256 v[4], most = _mm256_setzero_ps();
+      for (int j = 0; j < 4; j++) {
+        v[j] = _mm256_loadu_ps(x + at + 8 * j);
+        most = _mm256_max_ps(most, _mm256_andnot_ps(sign, v[j]));
+      }
+      __m128 m = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
+      m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+      m = _mm_max_ss(m, _mm_movehdup_ps(m));
+      const float largest = _mm_cvtss_f32(m), scale = largest / 127.0f;
+      const __m256 inverse = _mm256_set1_ps(largest > 0 ? 127.0f / largest : 0.0f);
+      __m256i q[4], sums = _mm256_setzero_si256();
+      for (int j = 0; j < 4; j++) {
+        q[j] = _mm256_cvtps_epi32(_mm256_mul_ps(v[j], inverse));
+        sums = _mm256_add_epi32(sums, q[j]);
+      }
+      const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+      _mm256_storeu_si256((__m256i *)(to->quants + at), _mm256_permutevar8x32_epi32(packed, order));
+      __m128i s = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+      s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+      s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
+      const int32_t sum = _mm_cvtsi128_si32(s);
+      to->scales[index] = scale;
+      to->sums[index] = scale * (float)sum;
+      to->zeros[index] = -zero * sum;
+    }
+  }
+}
+
+// Half a panel, 8 columns. 4 bits: eight products of pairs fit into 16 bits, 8 * 2 * 15 * 127. 8 bits:
+// so does one, of the distance from 128 and the activation with its sign; 128 * 127 * 2.
+INLINE void tile(const Panels *weights, int64_t panel, int half, const Activations *x, int64_t first,
+                 float *result, int64_t stride, int rows, int bits, int offsets) {
+  const int64_t blocks = weights->blocks, depth = x->depth;
+  const uint8_t *factors = weights->bytes + (size_t)panel * weights->panel_bytes;
+  const uint8_t *block = factors + weights->factor_bytes + half * 32;
+  factors += half * 16;
+  const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+  const __m256i middle = _mm256_set1_epi8(-128);
+  __m256 total[4];
+  for (int row = 0; row < rows; row++) total[row] = _mm256_setzero_ps();
+  for (int64_t b = 0; b < blocks; b++, block += bits * ROW_BYTES, factors += offsets ? 64 : 32) {
+    const __m256 d = _mm256_cvtph_ps(_mm_load_si128((const __m128i *)factors));
+    __m256 m;
+    if (offsets) m = _mm256_cvtph_ps(_mm_load_si128((const __m128i *)(factors + 32)));
+    __m256i sum[4];
+    for (int row = 0; row < rows; row++) sum[row] = _mm256_setzero_si256();
+    for (int j = 0; j < bits; j++) {
+      const __m256i w = _mm256_load_si256((const __m256i *)(block + j * ROW_BYTES));
+      if (bits == 8) {
+        const __m256i centred = _mm256_xor_si256(w, middle), size = _mm256_abs_epi8(centred);
+        for (int row = 0; row < rows; row++) {
+          const int32_t *q = (const int32_t *)(x->quants + (first + row) * depth + b * BLOCK);
+          const __m256i a = _mm256_sign_epi8(_mm256_set1_epi32(q[j]), centred);
+          const __m256i pairs = _mm256_maddubs_epi16(size, a);
+          sum[row] = _mm256_add_epi32(sum[row], _mm256_madd_epi16(pairs, ones));
+        }
+      } else {
+        const __m256i p = _mm256_and_si256(w, low);
+        const __m256i r = _mm256_and_si256(_mm256_srli_epi16(w, 4), low);
+        for (int row = 0; row < rows; row++) {
+          const int32_t *q = (const int32_t *)(x->quants + (first + row) * depth + b * BLOCK);
+          const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(p, _mm256_set1_epi32(q[j])),
+                                                 _mm256_maddubs_epi16(r, _mm256_set1_epi32(q[j + 4])));
+          sum[row] = _mm256_add_epi16(sum[row], pairs);
+        }
+      }
+    }
+    for (int row = 0; row < rows; row++) {
+      const int64_t index = (first + row) * blocks + b;
+      __m256i all = sum[row];
+      if (bits == 4) all = _mm256_madd_epi16(all, ones);
+      if (bits == 4 && !offsets) all = _mm256_add_epi32(all, _mm256_set1_epi32(x->zeros[index]));
+      const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(all), _mm256_set1_ps(x->scales[index]));
+      total[row] = _mm256_fmadd_ps(scaled, d, total[row]);
+      if (offsets) total[row] = _mm256_fmadd_ps(_mm256_set1_ps(x->sums[index]), m, total[row]);
+    }
+  }
+  for (int row = 0; row < rows; row++) _mm256_storeu_ps(result + row * stride, total[row]);
+}
+
+INLINE void multiply_format(const Panels *weights, int64_t panel, const Activations *x,
+                            int64_t first, int64_t last, float *result, int64_t stride, int bits,
+                            int offsets) {
+  for (int half = 0; half < 2; half++) {
+    float *to = result + half * 8;
+    int64_t row = first;
+    for (; row + 4 <= last; row += 4, to += 4 * stride) {
+      tile(weights, panel, half, x, row, to, stride, 4, bits, offsets);
+    }
+    switch (last - row) {
+#define CASE(rows) \
+  case rows:       \
+    tile(weights, panel, half, x, row, to, stride, rows, bits, offsets); \
+    break;
+      CASE(1) CASE(2) CASE(3)
+#undef CASE
+    }
+  }
+}
+
+static TARGET void multiply(const Panels *weights, int64_t panel, const Activations *x,
+                            int64_t first, int64_t last, float *result, int64_t stride) {
+  if (weights->bits == 8) {
+    multiply_format(weights, panel, x, first, last, result, stride, 8, 0);
+  } else if (weights->offsets) {
+    multiply_format(weights, panel, x, first, last, result, stride, 4, 1);
+  } else {
+    multiply_format(weights, panel, x, first, last, result, stride, 4, 0);
+  }
+}
+
+const Kernels *avx2_kernels(void) {
+  static const Kernels kernels = {"avx2", quantize, multiply};
+  const int has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  return has ? &kernels : NULL;
+}
