@@ -1,0 +1,179 @@
+/** Kernels of our own for products of 8-bit activations, beside a float64 product that rounds alike. */
+
+import assert from "node:assert/strict";
+import { createOnnxBackend } from "../../backends/onnx/mod.ts";
+import { sourceDigest } from "../../backends/onnx/native/kernels/source_digest.ts";
+import { SOURCE_DIGEST } from "../../backends/onnx/native/kernels/linux_x86_64.ts";
+import type { Encoding } from "../../graph/encodings.ts";
+import { decodeTensor } from "../../graph/tensor_source.ts";
+import { ProgramBuilder } from "../../graph/builder.ts";
+import { randomBlocks } from "../_blocks.ts";
+import { close, noise } from "./_onnx.ts";
+
+const DEPTH = 96;
+/** Matrices of one input: one that fills no panel of 16, and two that begin within one. */
+const WIDTHS = { a: 40, b: 7, c: 67 } as const;
+/** Rows: one, a tile with a rest, and several tiles. */
+const ROWS = [1, 7, 13, 40];
+
+const names = ["avx512-vnni", "avx2"] as const;
+
+/** Which kernels this machine runs. */
+async function available(): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of names) {
+    try {
+      const backend = await createOnnxBackend({ threads: 1, kernels: name });
+      found.push(backend.versions!.kernels!);
+      await backend.dispose();
+    } catch (error) {
+      assert.match(`${error}`, /^RangeError: Cannot start onnxruntime as kernels must be one of /);
+    }
+  }
+  return found;
+}
+
+/** x [rows, DEPTH] with each block of 32 rounded to 255 steps. */
+function rounded(x: Float32Array): Float64Array {
+  const result = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += 32) {
+    const block = x.subarray(start, start + 32);
+    const most = block.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const inverse = Math.fround(127 / most), scale = Math.fround(most / 127);
+    block.forEach((value, at) => {
+      result[start + at] = most === 0 ? 0 : scale * Math.round(Math.fround(value * inverse));
+    });
+  }
+  return result;
+}
+
+function inputs(rows: number): Float32Array {
+  const { data } = noise(rows, [rows, DEPTH]);
+  data.fill(0, 0, 32); // a block of zeros has no scale
+  return data;
+}
+
+/** The products of each number of rows, by one kind of kernels. */
+async function products(kernels: string, encoding: Encoding): Promise<Float32Array[][]> {
+  const backend = await createOnnxBackend({ threads: 2, kernels });
+  const sources = Object.entries(WIDTHS)
+    .map(([name, width]) => randomBlocks(encoding, name, [width, DEPTH]));
+  const store = await backend.createStore(sources, { keepEncoded: true });
+  const g = new ProgramBuilder("products");
+  const x = g.input("x", "float32", ["rows", DEPTH]);
+  for (const [name, width] of Object.entries(WIDTHS)) {
+    g.output(name, g.linear(x, g.parameter("weights", name, [width, DEPTH])));
+  }
+  const executable = await backend.compile(g.build(), {
+    constants: { weights: store },
+    activations: "int8",
+  });
+  const bound = executable.bind({ weights: store });
+  const results: Float32Array[][] = [];
+  for (const rows of ROWS) {
+    const outputs = await bound.run({ x: { shape: [rows, DEPTH], data: inputs(rows) } });
+    results.push(Object.keys(WIDTHS).map((name) => (outputs[name]!.data as Float32Array).slice()));
+  }
+  await bound.dispose();
+  await executable.dispose();
+  await store.dispose();
+  await backend.dispose();
+  return results;
+}
+
+/** What they must be. */
+async function expected(encoding: Encoding): Promise<Float64Array[][]> {
+  const matrices = await Promise.all(
+    Object.entries(WIDTHS).map(async ([name, width]) => {
+      const values = new Float32Array(width * DEPTH);
+      await decodeTensor(randomBlocks(encoding, name, [width, DEPTH]), values, {});
+      return { width, values };
+    }),
+  );
+  return ROWS.map((rows) => {
+    const x = rounded(inputs(rows));
+    return matrices.map(({ width, values }) =>
+      Float64Array.from({ length: rows * width }, (_, index) => {
+        const [row, column] = [Math.floor(index / width), index % width];
+        let sum = 0;
+        for (let k = 0; k < DEPTH; k++) sum += x[row * DEPTH + k]! * values[column * DEPTH + k]!;
+        return sum;
+      })
+    );
+  });
+}
+
+const here = Deno.build.os === "linux" && Deno.build.arch === "x86_64";
+const options = { ignore: !here, sanitizeOps: false, sanitizeResources: false };
+
+for (const encoding of ["q4_0", "q4_1", "q8_0"] as const) {
+  Deno.test({
+    name: `own kernels multiply ${encoding} weights with rounded activations, all of them alike`,
+    ...options,
+    async fn() {
+      const kinds = await available();
+      assert.ok(kinds.length > 0, "every machine that runs this has AVX2");
+      const wanted = await expected(encoding);
+      const all = await Promise.all(kinds.map((kind) => products(kind, encoding)));
+      for (const results of all) {
+        results.forEach((outputs, run) =>
+          outputs.forEach((output, at) => close(output, wanted[run]![at]!, 1e-6))
+        );
+        assert.deepEqual(results, all[0]);
+      }
+    },
+  });
+}
+
+Deno.test({
+  name: "own kernels give a row the same numbers whatever is computed beside it",
+  ...options,
+  async fn() {
+    const backend = await createOnnxBackend({ threads: 2 });
+    const store = await backend.createStore([randomBlocks("q4_1", "a", [48, DEPTH])], {
+      keepEncoded: true,
+    });
+    const g = new ProgramBuilder("product");
+    const x = g.input("x", "float32", ["rows", DEPTH]);
+    g.output("y", g.linear(x, g.parameter("weights", "a", [48, DEPTH])));
+    const executable = await backend.compile(g.build(), {
+      constants: { weights: store },
+      activations: "int8",
+    });
+    const bound = executable.bind({ weights: store });
+    const data = inputs(29);
+    const run = async (data: Float32Array) => {
+      const { y } = await bound.run({ x: { shape: [data.length / DEPTH, DEPTH], data } });
+      return (y!.data as Float32Array).slice();
+    };
+    const together = await run(data);
+    for (let row = 0; row < 29; row++) {
+      const alone = await run(data.slice(row * DEPTH, (row + 1) * DEPTH));
+      assert.deepEqual(alone, together.slice(row * 48, (row + 1) * 48));
+    }
+    await backend.dispose();
+  },
+});
+
+Deno.test({
+  name: "createOnnxBackend() uses the kernels that are asked for, and names those there are",
+  ...options,
+  async fn() {
+    const backend = await createOnnxBackend({ threads: 1, kernels: "onnxruntime" });
+    assert.equal(backend.versions!.kernels, "onnxruntime");
+    await backend.dispose();
+    await assert.rejects(createOnnxBackend({ kernels: "sse9" }), {
+      name: "RangeError",
+      message: /^Cannot start onnxruntime as kernels must be one of onnxruntime, .*: sse9$/,
+    });
+  },
+});
+
+Deno.test("the kernels' library was compiled from the sources that are here", async () => {
+  const folder = new URL("../../backends/onnx/native/kernels/", import.meta.url);
+  assert.equal(
+    (await sourceDigest(folder)).digest,
+    SOURCE_DIGEST,
+    "run `deno task kernels` after a change of the sources",
+  );
+});
