@@ -174,7 +174,7 @@ static OrtStatus *compute(void *kernel, OrtKernelContext *context) {
   work.x.sums = work.x.scales + blocks;
   work.x.zeros = (int32_t *)(work.x.sums + blocks);
   const size_t most = (size_t)weights->panels, cost = elements * (size_t)weights->columns;
-  const size_t pieces = cost < SMALL ? 1 : 2 + cost / PIECE;
+  const size_t pieces = cost < SMALL ? 1 : 2 * (1 + cost / (2 * PIECE));
   status = run(api, context, quantize_piece, &work, elements < 1 << 16 ? 1 : rows / 8);
   if (!status) status = run(api, context, multiply_piece, &work, pieces < most ? pieces : most);
   give_scratch(scratch);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include "huge_memory.h"
 #include "panels.h"
 
 typedef struct Shared {
@@ -79,10 +80,10 @@ const Panels *share_panels(int64_t columns, int64_t depth, int bits, const uint8
     p->factor_bytes = (factors + ROW_BYTES - 1) / ROW_BYTES * ROW_BYTES;
     p->panel_bytes = p->factor_bytes + (size_t)p->blocks * bits * ROW_BYTES;
     const size_t bytes = (size_t)p->panels * p->panel_bytes;
-    p->bytes = aligned_alloc(ROW_BYTES, bytes);
+    p->bytes = huge_allocate(bytes);
     if (p->bytes) memset(p->bytes, 0, bytes);
     if (!p->bytes || !fill(p, quants, scales, offsets)) {
-      free(p->bytes);
+      huge_free(p->bytes);
       free(one);
       one = NULL;
     } else {
@@ -103,7 +104,7 @@ void leave_panels(const Panels *panels) {
     if (&one->panels != panels) continue;
     if (--one->users == 0) {
       *at = one->next;
-      free(one->panels.bytes);
+      huge_free(one->panels.bytes);
       free(one);
     }
     break;
