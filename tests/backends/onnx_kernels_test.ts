@@ -125,33 +125,63 @@ for (const encoding of ["q4_0", "q4_1", "q8_0"] as const) {
   });
 }
 
+/** One product on a backend of its own. */
+async function withProduct(
+  kernels: string,
+  body: (run: (data: Float32Array) => Promise<Float32Array>) => Promise<void>,
+): Promise<void> {
+  const backend = await createOnnxBackend({ threads: 2, kernels });
+  const store = await backend.createStore([randomBlocks("q4_1", "a", [48, DEPTH])], {
+    keepEncoded: true,
+  });
+  const g = new ProgramBuilder("product");
+  const x = g.input("x", "float32", ["rows", DEPTH]);
+  g.output("y", g.linear(x, g.parameter("weights", "a", [48, DEPTH])));
+  const executable = await backend.compile(g.build(), {
+    constants: { weights: store },
+    activations: "int8",
+  });
+  const bound = executable.bind({ weights: store });
+  await body(async (data) => {
+    const { y } = await bound.run({ x: { shape: [data.length / DEPTH, DEPTH], data } });
+    return (y!.data as Float32Array).slice();
+  });
+  await backend.dispose();
+}
+
 Deno.test({
   name: "own kernels give a row the same numbers whatever is computed beside it",
   ...options,
   async fn() {
-    const backend = await createOnnxBackend({ threads: 2 });
-    const store = await backend.createStore([randomBlocks("q4_1", "a", [48, DEPTH])], {
-      keepEncoded: true,
-    });
-    const g = new ProgramBuilder("product");
-    const x = g.input("x", "float32", ["rows", DEPTH]);
-    g.output("y", g.linear(x, g.parameter("weights", "a", [48, DEPTH])));
-    const executable = await backend.compile(g.build(), {
-      constants: { weights: store },
-      activations: "int8",
-    });
-    const bound = executable.bind({ weights: store });
-    const data = inputs(29);
-    const run = async (data: Float32Array) => {
-      const { y } = await bound.run({ x: { shape: [data.length / DEPTH, DEPTH], data } });
-      return (y!.data as Float32Array).slice();
-    };
-    const together = await run(data);
-    for (let row = 0; row < 29; row++) {
-      const alone = await run(data.slice(row * DEPTH, (row + 1) * DEPTH));
-      assert.deepEqual(alone, together.slice(row * 48, (row + 1) * 48));
+    for (const kind of await available()) {
+      await withProduct(kind, async (run) => {
+        const data = inputs(29);
+        const together = await run(data);
+        for (let row = 0; row < 29; row++) {
+          const alone = await run(data.slice(row * DEPTH, (row + 1) * DEPTH));
+          assert.deepEqual(alone, together.slice(row * 48, (row + 1) * 48));
+        }
+      });
     }
-    await backend.dispose();
+  },
+});
+
+Deno.test({
+  name: "own kernels give no number where an activation is none",
+  ...options,
+  async fn() {
+    for (const kind of await available()) {
+      await withProduct(kind, async (run) => {
+        for (const value of [NaN, Infinity, -Infinity]) {
+          const data = inputs(3);
+          data[DEPTH + 50] = value;
+          const result = await run(data);
+          result.forEach((one, at) => {
+            assert.equal(Number.isFinite(one), Math.floor(at / 48) !== 1, `${value}: ${at}`);
+          });
+        }
+      });
+    }
   },
 });
 

@@ -61,7 +61,13 @@ function names({ symbols }: Library): string[] {
  */
 export async function openOwnKernels(api: Api, wanted?: string): Promise<OwnKernels | undefined> {
   const exists = Deno.build.os === "linux" && Deno.build.arch === "x86_64";
-  const library = exists ? await (loaded ??= load(api)) : undefined;
+  // A system may refuse to run what comes from memory; then onnxruntime's kernels are what there is.
+  const library = exists
+    ? await (loaded ??= load(api)).catch((error) => {
+      if (wanted !== undefined) throw error;
+      return undefined;
+    })
+    : undefined;
   const found = library ? names(library) : [];
   const name = wanted ?? found[0];
   if (name === undefined) return undefined;

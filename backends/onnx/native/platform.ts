@@ -88,7 +88,9 @@ const elsewhere: Platform = {
   trim: () => {},
   map: () => undefined,
   withFile: (name) => {
-    throw new Error(`Cannot make ${name} as files in memory must be had, as Linux has them: none are`);
+    throw new Error(
+      `Cannot make ${name} as files in memory must be had, as Linux has them: none are`,
+    );
   },
   close: () => {},
 };
@@ -155,7 +157,9 @@ export function openPlatform(): Platform {
       const file = symbols.memfd_create(new TextEncoder().encode(`${name}\0`), CLOSE_ON_EXEC);
       try {
         if (file < 0 || Number(symbols.write(file, bytes, BigInt(bytes.length))) !== bytes.length) {
-          throw new Error(`Cannot make ${name} as a file in memory must be had: memfd_create failed`);
+          throw new Error(
+            `Cannot make ${name} as a file in memory must be had: memfd_create failed`,
+          );
         }
         return use(`/proc/self/fd/${file}`);
       } finally {

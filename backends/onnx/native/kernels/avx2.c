@@ -1,5 +1,6 @@
 // Kernels for processors with AVX2. The numbers are those of avx512.c.
 #include <immintrin.h>
+#include <math.h>
 #include "panels.h"
 
 #define TARGET __attribute__((target("avx2,fma,f16c")))
@@ -14,15 +15,17 @@ static TARGET void quantize(const Activations *to, int zero, const float *x, int
   for (int64_t row = first; row < last; row++) {
     for (int64_t block = 0; block < blocks; block++) {
       const int64_t at = row * to->depth + block * BLOCK, index = row * blocks + block;
-      __m256 v[4], most = _mm256_setzero_ps();
+      __m256 v[4], most = _mm256_setzero_ps(), numbers = _mm256_cmp_ps(most, most, _CMP_ORD_Q);
       for (int j = 0; j < 4; j++) {
         v[j] = _mm256_loadu_ps(x + at + 8 * j);
         most = _mm256_max_ps(most, _mm256_andnot_ps(sign, v[j]));
+        numbers = _mm256_and_ps(numbers, _mm256_cmp_ps(v[j], v[j], _CMP_ORD_Q));
       }
       __m128 m = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
       m = _mm_max_ps(m, _mm_movehl_ps(m, m));
       m = _mm_max_ss(m, _mm_movehdup_ps(m));
-      const float largest = _mm_cvtss_f32(m), scale = largest / 127.0f;
+      const float largest = _mm_cvtss_f32(m);
+      const float scale = _mm256_movemask_ps(numbers) == 0xff ? largest / 127.0f : NAN;
       const __m256 inverse = _mm256_set1_ps(largest > 0 ? 127.0f / largest : 0.0f);
       __m256i q[4], sums = _mm256_setzero_si256();
       for (int j = 0; j < 4; j++) {

@@ -14,7 +14,8 @@ static TARGET void quantize(const Activations *to, int zero, const float *x, int
       const int64_t at = row * to->depth + block * BLOCK, index = row * blocks + block;
       const __m512 a = _mm512_loadu_ps(x + at), b = _mm512_loadu_ps(x + at + 16);
       const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
-      const float scale = most / 127.0f;
+      const int numbers = _mm512_cmp_ps_mask(a, b, _CMP_ORD_Q) == 0xffff;
+      const float scale = numbers ? most / 127.0f : NAN;
       const __m512 inverse = _mm512_set1_ps(most > 0 ? 127.0f / most : 0.0f);
       const __m512i p = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse));
       const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));

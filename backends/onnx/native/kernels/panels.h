@@ -41,7 +41,8 @@ typedef struct {
   int32_t *zeros;   // [rows, depth / 32]; minus the sum of q times the zero of the weights' format
 } Activations;
 
-// Rows [first, last) of x [rows, depth], rounded to the nearest.
+// Rows [first, last) of x [rows, depth], rounded to the nearest. A block that is not all finite has a
+// scale that is not, so that what is computed from it shows it.
 typedef void Quantize(const Activations *to, int zero, const float *x, int64_t first, int64_t last);
 
 // Rows [first, last) of activations times a panel: 16 sums for each, `stride` floats apart.
