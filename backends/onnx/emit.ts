@@ -35,6 +35,7 @@ import {
 } from "./lowering/mod.ts";
 import { ElementType, encodeModel, type ValueInfo } from "./proto.ts";
 import { foldableProducts, isFolded } from "./foldable_products.ts";
+import { ownAdapter } from "./lowering/encoded.ts";
 import { foldScales } from "./fold_scales.ts";
 import { updatesInPlace } from "./in_place.ts";
 
@@ -212,7 +213,9 @@ export function emitProgram(
     };
     // A gradient with checkpoints computes the products of a block twice, from two values.
     if (!graph.encoded.has(matrix.port)) addConstant(matrix);
-    const product = { matrix: matrix.port, rows };
+    const adapters = group.map((one) => ownAdapter(graph, one, ({ id }) => names.get(id)));
+    const sameScale = new Set(adapters.flatMap((one) => one ? [one.scale] : [])).size < 2;
+    const product = { matrix: matrix.port, rows, ...(sameScale ? { adapters } : {}) };
     group.forEach(({ results }, index) => graph.merged.set(results[0]!.id, { product, index }));
   }
 

@@ -80,12 +80,24 @@ export interface EncodedMatrix {
   readonly offsets?: string;
 }
 
+/** Low-rank factors beside a matrix: x Wᵀ + scale · (x Aᵀ) Bᵀ. */
+export interface Adapter {
+  /** Name of A, float32 [rank, columns]. */
+  readonly a: string;
+  /** Name of B, float32 [rows, rank]. */
+  readonly b: string;
+  readonly rank: number;
+  readonly scale: number;
+}
+
 /** Products of one value with matrices that lie behind each other in memory: one product, then split. */
 export interface MergedProduct {
   /** Name that stands for all the matrices. */
   readonly matrix: string;
   /** Rows of each. */
   readonly rows: readonly number[];
+  /** Adapter of each that the operator takes along; none where it does not. */
+  readonly adapters?: readonly (Adapter | undefined)[];
   /** Name of each product, once they are emitted. */
   parts?: readonly string[];
 }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createOnnxBackend } from "../../backends/onnx/mod.ts";
 import { sourceDigest } from "../../backends/onnx/native/kernels/source_digest.ts";
 import { SOURCE_DIGEST } from "../../backends/onnx/native/kernels/linux_x86_64.ts";
+import type { HostTensor } from "../../graph/backend.ts";
 import type { Encoding } from "../../graph/encodings.ts";
 import { decodeTensor } from "../../graph/tensor_source.ts";
 import { ProgramBuilder } from "../../graph/builder.ts";
@@ -13,6 +14,9 @@ import { close, noise } from "./_onnx.ts";
 const DEPTH = 96;
 /** Matrices of one input: one that fills no panel of 16, and two that begin within one. */
 const WIDTHS = { a: 40, b: 7, c: 67 } as const;
+/** Ranks of the adapters of some of them. */
+const RANKS: Partial<Record<keyof typeof WIDTHS, number>> = { a: 5, c: 16 };
+const SCALE = 0.75;
 /** Rows: one, a tile with a rest, and several tiles. */
 const ROWS = [1, 7, 13, 40];
 
@@ -53,6 +57,12 @@ function inputs(rows: number): Float32Array {
   return data;
 }
 
+/** A and B of an adapter. */
+function factors(name: string, width: number, rank: number) {
+  const seed = width + name.length;
+  return { a: noise(seed, [rank, DEPTH]), b: noise(seed + 1, [width, rank]) };
+}
+
 /** The products of each number of rows, by one kind of kernels. */
 async function products(kernels: string, encoding: Encoding): Promise<Float32Array[][]> {
   const backend = await createOnnxBackend({ threads: 2, kernels });
@@ -61,8 +71,19 @@ async function products(kernels: string, encoding: Encoding): Promise<Float32Arr
   const store = await backend.createStore(sources, { keepEncoded: true });
   const g = new ProgramBuilder("products");
   const x = g.input("x", "float32", ["rows", DEPTH]);
+  const adapters: Record<string, HostTensor> = {};
   for (const [name, width] of Object.entries(WIDTHS)) {
-    g.output(name, g.linear(x, g.parameter("weights", name, [width, DEPTH])));
+    const rank = RANKS[name as keyof typeof WIDTHS];
+    const lora = rank && {
+      a: g.input(`${name}.a`, "float32", [rank, DEPTH]),
+      b: g.input(`${name}.b`, "float32", [width, rank]),
+      scale: SCALE,
+    };
+    const weight = g.parameter("weights", name, [width, DEPTH]);
+    g.output(name, g.linear(x, weight, lora ? { lora } : {}));
+    if (!rank) continue;
+    const { a, b } = factors(name, width, rank);
+    Object.assign(adapters, { [`${name}.a`]: a, [`${name}.b`]: b });
   }
   const executable = await backend.compile(g.build(), {
     constants: { weights: store },
@@ -71,7 +92,10 @@ async function products(kernels: string, encoding: Encoding): Promise<Float32Arr
   const bound = executable.bind({ weights: store });
   const results: Float32Array[][] = [];
   for (const rows of ROWS) {
-    const outputs = await bound.run({ x: { shape: [rows, DEPTH], data: inputs(rows) } });
+    const outputs = await bound.run({
+      ...adapters,
+      x: { shape: [rows, DEPTH], data: inputs(rows) },
+    });
     results.push(Object.keys(WIDTHS).map((name) => (outputs[name]!.data as Float32Array).slice()));
   }
   await bound.dispose();
@@ -87,16 +111,26 @@ async function expected(encoding: Encoding): Promise<Float64Array[][]> {
     Object.entries(WIDTHS).map(async ([name, width]) => {
       const values = new Float32Array(width * DEPTH);
       await decodeTensor(randomBlocks(encoding, name, [width, DEPTH]), values, {});
-      return { width, values };
+      const rank = RANKS[name as keyof typeof WIDTHS];
+      return { width, values, adapter: rank ? factors(name, width, rank) : undefined };
     }),
   );
   return ROWS.map((rows) => {
     const x = rounded(inputs(rows));
-    return matrices.map(({ width, values }) =>
+    const exact = inputs(rows);
+    return matrices.map(({ width, values, adapter }) =>
       Float64Array.from({ length: rows * width }, (_, index) => {
         const [row, column] = [Math.floor(index / width), index % width];
         let sum = 0;
         for (let k = 0; k < DEPTH; k++) sum += x[row * DEPTH + k]! * values[column * DEPTH + k]!;
+        const rank = adapter ? adapter.a.shape[0]! : 0;
+        for (let r = 0; r < rank; r++) {
+          let narrow = 0;
+          for (let k = 0; k < DEPTH; k++) {
+            narrow += exact[row * DEPTH + k]! * adapter!.a.data[r * DEPTH + k]!;
+          }
+          sum += SCALE * narrow * adapter!.b.data[column * rank + r]!;
+        }
         return sum;
       })
     );
@@ -108,7 +142,8 @@ const options = { ignore: !here, sanitizeOps: false, sanitizeResources: false };
 
 for (const encoding of ["q4_0", "q4_1", "q8_0"] as const) {
   Deno.test({
-    name: `own kernels multiply ${encoding} weights with rounded activations, all of them alike`,
+    name:
+      `own kernels multiply ${encoding} weights with rounded activations, and adapters in float32, all alike`,
     ...options,
     async fn() {
       const kinds = await available();
@@ -117,7 +152,7 @@ for (const encoding of ["q4_0", "q4_1", "q8_0"] as const) {
       const all = await Promise.all(kinds.map((kind) => products(kind, encoding)));
       for (const results of all) {
         results.forEach((outputs, run) =>
-          outputs.forEach((output, at) => close(output, wanted[run]![at]!, 1e-6))
+          outputs.forEach((output, at) => close(output, wanted[run]![at]!))
         );
         assert.deepEqual(results, all[0]);
       }

@@ -1,7 +1,9 @@
 /** Constants that stayed encoded: products with them, their rows, and their values. */
 
+import type { EquationOf, Value } from "../../../graph/program.ts";
 import { BLOCK } from "../block_formats.ts";
 import {
+  type Adapter,
   type EncodedMatrix,
   type GraphEmitter,
   type MergedProduct,
@@ -22,12 +24,22 @@ function ownProducts(
   x: string,
   { bits, rows, columns, quants, scales, offsets }: EncodedMatrix,
   parts: readonly number[],
+  adapters: readonly (Adapter | undefined)[],
   results: readonly string[],
 ): void {
-  graph.node("BlockProduct", [x, quants, scales, ...(offsets ? [offsets] : [])], {
+  const factors = adapters.flatMap((adapter) => adapter ? [adapter.a, adapter.b] : []);
+  graph.node("BlockProduct", [x, quants, scales, offsets ?? scales, ...factors], {
     domain: OWN,
     results,
-    attributes: { K: columns, N: rows, bits, offsets: offsets ? 1 : 0, rows: parts },
+    attributes: {
+      K: columns,
+      N: rows,
+      bits,
+      offsets: offsets ? 1 : 0,
+      rows: parts,
+      ranks: parts.map((_, index) => adapters[index]?.rank ?? 0),
+      scale: { float: adapters.find((adapter) => adapter)?.scale ?? 1 },
+    },
   });
 }
 
@@ -36,18 +48,38 @@ function isOwn({ ownKernels, activations }: GraphEmitter): boolean {
   return ownKernels && activations === "int8";
 }
 
-/** x [..., columns] times the transpose of a matrix. @param rank Of x. */
+/** The adapter of a linear layer, where products of ours take one along. */
+export function ownAdapter(
+  graph: GraphEmitter,
+  { attributes: { bias, lora }, operands }: EquationOf<"linear">,
+  nameOf: (value: Value) => string | undefined,
+): Adapter | undefined {
+  if (!lora || !isOwn(graph)) return undefined;
+  const [a, b] = operands.slice(bias ? 3 : 2) as [Value, Value];
+  const [nameA, nameB] = [nameOf(a), nameOf(b)];
+  const rank = a.shape[0];
+  if (nameA === undefined || nameB === undefined || typeof rank !== "number") return undefined;
+  return { a: nameA, b: nameB, rank, scale: lora.scale };
+}
+
+/**
+ * x [..., columns] times the transpose of a matrix.
+ *
+ * @param rank Of x.
+ * @param adapter Of {@linkcode ownAdapter}.
+ */
 export function encodedProduct(
   graph: GraphEmitter,
   x: string,
   rank: number,
   matrix: EncodedMatrix,
   results?: readonly string[],
+  adapter?: Adapter,
 ): string {
   const { bits, rows, columns, quants, scales, offsets } = matrix;
   if (isOwn(graph)) {
     const [result] = results ?? [graph.name("product")];
-    ownProducts(graph, x, matrix, [rows], [result!]);
+    ownProducts(graph, x, matrix, [rows], [adapter], [result!]);
     return result!;
   }
   const product = graph.node("MatMulNBits", [x, quants, scales], {
@@ -89,7 +121,7 @@ export function mergedProduct(
     const matrix = graph.encoded.get(product.matrix)!;
     const parts = product.rows.map(() => graph.name("part"));
     if (isOwn(graph)) {
-      ownProducts(graph, x, matrix, product.rows, parts);
+      ownProducts(graph, x, matrix, product.rows, product.adapters ?? [], parts);
       return parts;
     }
     const whole = encodedProduct(graph, x, rank, matrix);

@@ -1,7 +1,7 @@
 /** Matrix products and the composites around them. Operands are never transposed by a node. */
 
 import { type GraphEmitter, MICROSOFT } from "../graph_emitter.ts";
-import { encodedProduct, mergedProduct } from "./encoded.ts";
+import { encodedProduct, mergedProduct, ownAdapter } from "./encoded.ts";
 import type { Lowerings } from "./lowering.ts";
 
 /** Options of {@linkcode product}. */
@@ -45,20 +45,23 @@ export const matrix: Lowerings<"matmul" | "linear"> = {
   linear(graph, equation, { operands, results }) {
     const { attributes: { bias, lora }, operands: [input], results: [value] } = equation;
     const [x, weight] = operands as [string, string];
+    const encoded = graph.encoded.get(weight);
+    const merged = graph.merged.get(value!.id);
+    const [a, b] = operands.slice(bias ? 3 : 2) as [string, string];
+    const adapter = merged
+      ? merged.product.adapters?.[merged.index]
+      : encoded && ownAdapter(graph, equation, (value) => operands[equation.operands.indexOf(value)]);
     const addends: string[] = [];
     if (bias) addends.push(operands[2]!);
-    if (lora) {
-      const [a, b] = operands.slice(bias ? 3 : 2) as [string, string];
+    if (lora && !adapter) {
       const narrow = product(graph, x, a, { transposeB: true });
       addends.push(product(graph, narrow, b, { transposeB: true, alpha: lora.scale }));
     }
     const target = addends.length === 0 ? results : undefined;
-    const encoded = graph.encoded.get(weight);
-    const merged = graph.merged.get(value!.id);
     let sum = merged
       ? mergedProduct(graph, x, input!.shape.length, merged, target)
       : encoded
-      ? encodedProduct(graph, x, input!.shape.length, encoded, target)
+      ? encodedProduct(graph, x, input!.shape.length, encoded, target, adapter)
       : product(graph, x, weight, { transposeB: true, ...(target ? { results: target } : {}) });
     addends.forEach((addend, index) => {
       const last = index === addends.length - 1;

@@ -128,8 +128,85 @@ static TARGET void multiply(const Panels *weights, int64_t panel, const Activati
   }
 }
 
+// A tile of dot products; each is summed in 16 lanes, whatever its neighbours.
+INLINE void dots(const float *x, const float *a, int64_t depth, float scale, int rows, int ranks,
+                 float *narrow, int64_t stride) {
+  __m256 sums[4][2];
+  for (int at = 0; at < rows * ranks; at++) sums[at][0] = sums[at][1] = _mm256_setzero_ps();
+  for (int64_t k = 0; k < depth; k += 16) {
+    for (int row = 0; row < rows; row++) {
+      for (int half = 0; half < 2; half++) {
+        const __m256 v = _mm256_loadu_ps(x + row * depth + k + 8 * half);
+        for (int rank = 0; rank < ranks; rank++) {
+          const __m256 w = _mm256_loadu_ps(a + rank * depth + k + 8 * half);
+          __m256 *sum = &sums[row * ranks + rank][half];
+          *sum = _mm256_fmadd_ps(v, w, *sum);
+        }
+      }
+    }
+  }
+  for (int row = 0; row < rows; row++) {
+    for (int rank = 0; rank < ranks; rank++) {
+      const __m256 both = _mm256_add_ps(sums[row * ranks + rank][1], sums[row * ranks + rank][0]);
+      __m128 s = _mm_add_ps(_mm256_extractf128_ps(both, 1), _mm256_castps256_ps128(both));
+      s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+      narrow[row * stride + rank] = scale * _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+    }
+  }
+}
+
+static TARGET void narrow(const float *x, int64_t rows, int64_t depth, const float *a, float scale,
+                          int64_t first, int64_t last, float *result, int64_t stride) {
+  for (int64_t row = 0; row < rows;) {
+    const int few = rows - row < 2;
+    for (int64_t rank = first; rank < last;) {
+      const float *v = x + row * depth, *w = a + rank * depth;
+      float *to = result + row * stride + rank;
+      const int one = last - rank < 2;
+      if (few && one) dots(v, w, depth, scale, 1, 1, to, stride);
+      else if (few) dots(v, w, depth, scale, 1, 2, to, stride);
+      else if (one) dots(v, w, depth, scale, 2, 1, to, stride);
+      else dots(v, w, depth, scale, 2, 2, to, stride);
+      rank += one ? 1 : 2;
+    }
+    row += few ? 1 : 2;
+  }
+}
+
+// Adds what `count` ranks give.
+INLINE void widen_ranks(const float *narrow, int64_t narrow_stride, const float *b, __m256i lanes,
+                        int count, int64_t rows, __m256i mask, float *result, int64_t stride) {
+  __m256 w[8];
+  for (int at = 0; at < count; at++) {
+    w[at] = _mm256_mask_i32gather_ps(_mm256_setzero_ps(), b + at, lanes, _mm256_castsi256_ps(mask), 4);
+  }
+  for (int64_t row = 0; row < rows; row++, narrow += narrow_stride, result += stride) {
+    __m256 sum = _mm256_maskload_ps(result, mask);
+    for (int at = 0; at < count; at++) sum = _mm256_fmadd_ps(_mm256_set1_ps(narrow[at]), w[at], sum);
+    _mm256_maskstore_ps(result, mask, sum);
+  }
+}
+
+static TARGET void widen(const float *narrow, int64_t narrow_stride, const float *b, int64_t ranks,
+                         int64_t rows, int64_t columns, float *result, int64_t stride) {
+  const __m256i numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i lanes = _mm256_mullo_epi32(numbers, _mm256_set1_epi32((int)ranks));
+  for (int64_t first = 0; first < columns; first += 8) {
+    const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(columns - first)), numbers);
+    const float *w = b + first * ranks;
+    float *to = result + first;
+    int64_t rank = 0;
+    for (; rank + 8 <= ranks; rank += 8) {
+      widen_ranks(narrow + rank, narrow_stride, w + rank, lanes, 8, rows, mask, to, stride);
+    }
+    for (; rank < ranks; rank++) {
+      widen_ranks(narrow + rank, narrow_stride, w + rank, lanes, 1, rows, mask, to, stride);
+    }
+  }
+}
+
 const Kernels *avx2_kernels(void) {
-  static const Kernels kernels = {"avx2", quantize, multiply};
+  static const Kernels kernels = {"avx2", quantize, multiply, narrow, widen};
   const int has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   return has ? &kernels : NULL;
 }

@@ -103,8 +103,76 @@ static TARGET void multiply(const Panels *weights, int64_t panel, const Activati
   }
 }
 
+// A tile of dot products; each is summed in 16 lanes, whatever its neighbours.
+INLINE void dots(const float *x, const float *a, int64_t depth, float scale, int rows, int ranks,
+                 float *narrow, int64_t stride) {
+  __m512 sums[16];
+  for (int at = 0; at < rows * ranks; at++) sums[at] = _mm512_setzero_ps();
+  for (int64_t k = 0; k < depth; k += 16) {
+    for (int row = 0; row < rows; row++) {
+      const __m512 v = _mm512_loadu_ps(x + row * depth + k);
+      for (int rank = 0; rank < ranks; rank++) {
+        const int at = row * ranks + rank;
+        sums[at] = _mm512_fmadd_ps(v, _mm512_loadu_ps(a + rank * depth + k), sums[at]);
+      }
+    }
+  }
+  for (int row = 0; row < rows; row++) {
+    for (int rank = 0; rank < ranks; rank++) {
+      narrow[row * stride + rank] = scale * _mm512_reduce_add_ps(sums[row * ranks + rank]);
+    }
+  }
+}
+
+static TARGET void narrow(const float *x, int64_t rows, int64_t depth, const float *a, float scale,
+                          int64_t first, int64_t last, float *result, int64_t stride) {
+  for (int64_t row = 0; row < rows;) {
+    const int few = rows - row < 4;
+    for (int64_t rank = first; rank < last;) {
+      const float *v = x + row * depth, *w = a + rank * depth;
+      float *to = result + row * stride + rank;
+      const int one = last - rank < 4;
+      if (few && one) dots(v, w, depth, scale, 1, 1, to, stride);
+      else if (few) dots(v, w, depth, scale, 1, 4, to, stride);
+      else if (one) dots(v, w, depth, scale, 4, 1, to, stride);
+      else dots(v, w, depth, scale, 4, 4, to, stride);
+      rank += one ? 1 : 4;
+    }
+    row += few ? 1 : 4;
+  }
+}
+
+// Adds what `count` ranks give.
+INLINE void widen_ranks(const float *narrow, int64_t narrow_stride, const float *b, __m512i lanes,
+                        int count, int64_t rows, __mmask16 mask, float *result, int64_t stride) {
+  __m512 w[8];
+  for (int at = 0; at < count; at++) {
+    w[at] = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, lanes, b + at, 4);
+  }
+  for (int64_t row = 0; row < rows; row++, narrow += narrow_stride, result += stride) {
+    __m512 sum = _mm512_maskz_loadu_ps(mask, result);
+    for (int at = 0; at < count; at++) sum = _mm512_fmadd_ps(_mm512_set1_ps(narrow[at]), w[at], sum);
+    _mm512_mask_storeu_ps(result, mask, sum);
+  }
+}
+
+static TARGET void widen(const float *narrow, int64_t narrow_stride, const float *b, int64_t ranks,
+                         int64_t rows, int64_t columns, float *result, int64_t stride) {
+  const __mmask16 mask = (__mmask16)((1u << columns) - 1);
+  const __m512i lanes = _mm512_mullo_epi32(
+      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+      _mm512_set1_epi32((int)ranks));
+  int64_t rank = 0;
+  for (; rank + 8 <= ranks; rank += 8) {
+    widen_ranks(narrow + rank, narrow_stride, b + rank, lanes, 8, rows, mask, result, stride);
+  }
+  for (; rank < ranks; rank++) {
+    widen_ranks(narrow + rank, narrow_stride, b + rank, lanes, 1, rows, mask, result, stride);
+  }
+}
+
 const Kernels *avx512_kernels(void) {
-  static const Kernels kernels = {"avx512-vnni", quantize, multiply};
+  static const Kernels kernels = {"avx512-vnni", quantize, multiply, narrow, widen};
   const int has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vnni");

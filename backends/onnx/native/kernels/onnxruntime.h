@@ -24,6 +24,7 @@ enum { REQUIRED = 0, OPTIONAL = 1, VARIADIC = 2 };  // inputs and outputs
 #define GetDimensionsCount ORT(61, OrtStatus *, const OrtShape *, size_t *)
 #define GetDimensions ORT(62, OrtStatus *, const OrtShape *, int64_t *, size_t)
 #define GetTensorTypeAndShape ORT(65, OrtStatus *, const OrtValue *, OrtShape **)
+#define KernelInfoGetAttribute_float ORT(85, OrtStatus *, const OrtKernelInfo *, const char *, float *)
 #define KernelInfoGetAttribute_int64 ORT(86, OrtStatus *, const OrtKernelInfo *, const char *, int64_t *)
 #define KernelContext_GetInput ORT(90, OrtStatus *, const OrtKernelContext *, size_t, const OrtValue **)
 #define KernelContext_GetOutput \

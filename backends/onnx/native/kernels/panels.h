@@ -49,11 +49,23 @@ typedef void Quantize(const Activations *to, int zero, const float *x, int64_t f
 typedef void Multiply(const Panels *weights, int64_t panel, const Activations *x, int64_t first,
                       int64_t last, float *result, int64_t stride);
 
+// narrow[row, rank] = scale * x[row] . a[rank], for ranks [first, last) and all rows: x float32 [rows,
+// depth], a [ranks, depth], depth a multiple of 16, `stride` the width of narrow.
+typedef void Narrow(const float *x, int64_t rows, int64_t depth, const float *a, float scale,
+                    int64_t first, int64_t last, float *narrow, int64_t stride);
+
+// result[row, column] += narrow[row] . b[column], for up to 16 columns and all rows: narrow [rows, of
+// which `ranks`], b [columns, ranks].
+typedef void Widen(const float *narrow, int64_t narrow_stride, const float *b, int64_t ranks,
+                   int64_t rows, int64_t columns, float *result, int64_t stride);
+
 // What one kind of processor runs.
 typedef struct {
   const char *name;
   Quantize *quantize;
   Multiply *multiply;
+  Narrow *narrow;
+  Widen *widen;
 } Kernels;
 
 // Null where the processor has not what it takes.
