@@ -4,7 +4,8 @@
  * w = d · (q − z) + o, with q of 4 or 8 bits and the kernel's own zero point z, 8 or 128. `q8_0` and
  * `q4_0` have no offset o; the offset of `q4_1` (w = d·q + m) is m + 8d. So a product is exact to the
  * checkpoint: x Wᵀ = MatMulNBits(x; q, d) + (sums of x over its blocks) · oᵀ, of which the second is 32
- * times smaller. A zero point that is a float would say the same and be 20 times slower.
+ * times smaller. A zero point that is a float would say the same and be 20 times slower. Kernels of our
+ * own lay this out anew; see `native/kernels/panels.h`.
  *
  * Within a block, byte j holds elements 2j and 2j + 1, where ggml has j and j + 16.
  *

@@ -48,9 +48,8 @@ export const matrix: Lowerings<"matmul" | "linear"> = {
     const encoded = graph.encoded.get(weight);
     const merged = graph.merged.get(value!.id);
     const [a, b] = operands.slice(bias ? 3 : 2) as [string, string];
-    const adapter = merged
-      ? merged.product.adapters?.[merged.index]
-      : encoded && ownAdapter(graph, equation, (value) => operands[equation.operands.indexOf(value)]);
+    const adapter = merged ? merged.product.adapters?.[merged.index] : encoded &&
+      ownAdapter(graph, equation, (value) => operands[equation.operands.indexOf(value)]);
     const addends: string[] = [];
     if (bias) addends.push(operands[2]!);
     if (lora && !adapter) {

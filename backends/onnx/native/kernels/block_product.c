@@ -11,10 +11,10 @@
 // whatever is computed with it: a row of the result does not depend on the other rows.
 #include <stdlib.h>
 #include <string.h>
-#include <pthread.h>
 #include "onnxruntime.h"
 #include "panels.h"
 #include "block_product.h"
+#include "scratch.h"
 
 enum { MOST_PARTS = 64, MOST_AXES = 8 };
 // Multiplications that are worth another thread, and those of one piece of work.
@@ -28,51 +28,6 @@ typedef struct {
   int64_t rows[MOST_PARTS], ranks[MOST_PARTS], all_ranks;
   float scale;
 } Product;
-
-// Memory for activations; a run gives back what it took, so that there is one for each run at a time.
-typedef struct Scratch {
-  uint8_t *bytes;
-  size_t size;
-  struct Scratch *next;
-} Scratch;
-
-static Scratch *spare;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-static Scratch *take_scratch(size_t size) {
-  pthread_mutex_lock(&lock);
-  Scratch *one = spare;
-  if (one) spare = one->next;
-  pthread_mutex_unlock(&lock);
-  if (!one && !(one = calloc(1, sizeof *one))) return NULL;
-  if (one->size < size) {
-    free(one->bytes);
-    one->size = (size + 4095) / 4096 * 4096;
-    if (!(one->bytes = aligned_alloc(64, one->size))) {
-      free(one);
-      return NULL;
-    }
-  }
-  return one;
-}
-
-static void give_scratch(Scratch *one) {
-  pthread_mutex_lock(&lock);
-  one->next = spare;
-  spare = one;
-  pthread_mutex_unlock(&lock);
-}
-
-void free_scratch(void) {
-  pthread_mutex_lock(&lock);
-  while (spare) {
-    Scratch *one = spare;
-    spare = one->next;
-    free(one->bytes);
-    free(one);
-  }
-  pthread_mutex_unlock(&lock);
-}
 
 typedef struct {
   const Product *product;

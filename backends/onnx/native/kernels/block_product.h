@@ -8,6 +8,3 @@ typedef struct {
 } BlockProduct;
 
 void block_product(BlockProduct *product, const Kernels *kernels);
-
-// Frees what runs kept for the next ones. Only when none is under way.
-void free_scratch(void);

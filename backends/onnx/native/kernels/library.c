@@ -1,6 +1,7 @@
 // What the library gives: the kinds of processors this one can be used as, and the operators.
 #include <string.h>
 #include "block_product.h"
+#include "scratch.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
