@@ -6,7 +6,7 @@
 
 import { type Api, cString, type Pointer } from "./api.ts";
 import { shareArena } from "./arena.ts";
-import { type OwnKernels } from "./own_kernels.ts";
+import type { OwnKernels } from "./own_kernels.ts";
 import type { Block } from "./memory.ts";
 import { PackedWeights } from "./packed_weights.ts";
 import { ElementType } from "../proto.ts";
