@@ -134,10 +134,13 @@ need no judge.`,
     const longest = checkPromptLengths(model, division.prompts, 1, values.maxLength);
     const warning = samplesToTrain(settled) ? lengthWarning(values, longest) : undefined;
     if (warning !== undefined) progress.line(warning);
+    const { kernels, ...versions } = model.backend.versions;
     const facts: RunFacts = {
       sppo: VERSION,
       deno: Deno.version.deno,
-      ...model.backend.versions,
+      ...versions,
+      // They sample in 8 bits, and no more.
+      ...(model.precision === "fast" && kernels !== undefined ? { kernels } : {}),
       platform: `${Deno.build.os} ${Deno.build.arch} ${model.backend.device}`,
       model: model.id,
       precision: model.precision,
