@@ -333,6 +333,9 @@ function wantedNames(program: Program, known: ReadonlyMap<number, string>): Map<
   return wanted;
 }
 
+/** Products that are computed as one at most; `native/kernels/block_product.c` takes so many. */
+const MOST_NEIGHBOURS = 64;
+
 /** Linear layers of one value whose encoded weights lie behind each other, in groups of two or more. */
 function neighbours(
   { equations }: Program,
@@ -349,8 +352,9 @@ function neighbours(
     groups.set(input, found);
     const last = found.at(-1)?.at(-1);
     const before = last && constants.get(last.operands[1]!.id);
-    if (before && follows(weight, before)) found.at(-1)!.push(equation);
-    else found.push([equation]);
+    if (before && found.at(-1)!.length < MOST_NEIGHBOURS && follows(weight, before)) {
+      found.at(-1)!.push(equation);
+    } else found.push([equation]);
   }
   return [...groups.values()].flat().filter(({ length }) => length > 1);
 }

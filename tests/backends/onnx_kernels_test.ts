@@ -202,6 +202,73 @@ Deno.test({
 });
 
 Deno.test({
+  name: "own kernels leave what they do not take along, and 65 layers of one value, to other nodes",
+  ...options,
+  async fn() {
+    const layers = Array.from({ length: 65 }, (_, at) => randomBlocks("q8_0", `w${at}`, [32, 64]));
+    const factors = [randomBlocks("q8_0", "a", [32, 64]), randomBlocks("q8_0", "b", [32, 32])];
+    const g = new ProgramBuilder("layers");
+    const x = g.input("x", "float32", ["batch", "time", 64]);
+    const bias = g.input("bias", "float32", [32]);
+    const encoded = {
+      a: g.parameter("adapter", "a", [32, 64]),
+      b: g.parameter("adapter", "b", [32, 32]),
+    };
+    const given = { a: g.input("a", "float32", [3, 64]), b: g.input("b", "float32", [32, 3]) };
+    layers.forEach(({ name }, at) => {
+      const weight = g.parameter("weights", name, [32, 64]);
+      const extras = [
+        { lora: { ...encoded, scale: 2 } },
+        { lora: { ...given, scale: 0.5 }, bias },
+        { lora: { ...given, scale: 0.25 } },
+      ];
+      g.output(name, g.linear(x, weight, extras[at] ?? {}));
+    });
+    const inputs = {
+      x: noise(1, [2, 3, 64]),
+      bias: noise(2, [32]),
+      a: noise(3, [3, 64]),
+      b: noise(4, [32, 3]),
+    };
+    const results = [];
+    for (const kernels of ["onnxruntime", ...await available()]) {
+      const backend = await createOnnxBackend({ threads: 2, kernels });
+      const weights = await backend.createStore(layers, { keepEncoded: true });
+      const adapter = await backend.createStore(factors, { keepEncoded: true });
+      const stores = { weights, adapter };
+      const executable = await backend.compile(g.build(), {
+        constants: stores,
+        activations: "int8",
+      });
+      const outputs = await executable.bind(stores).run(inputs);
+      results.push(layers.map(({ name }) => (outputs[name]!.data as Float32Array).slice()));
+      await backend.dispose();
+    }
+    const [expected, ...own] = results;
+    for (const one of own) one.forEach((output, at) => close(output, expected![at]!, 1e-4));
+  },
+});
+
+Deno.test({
+  name: "own kernels run on while other backends are opened and closed",
+  ...options,
+  async fn() {
+    for (const kind of await available()) {
+      await withProduct(kind, async (run) => {
+        const data = inputs(40);
+        const expected = await run(data);
+        for (let round = 0; round < 10; round++) {
+          const running = Array.from({ length: 10 }, () => run(data));
+          const other = await createOnnxBackend({ threads: 1, kernels: kind });
+          await other.dispose();
+          for (const result of await Promise.all(running)) assert.deepEqual(result, expected);
+        }
+      });
+    }
+  },
+});
+
+Deno.test({
   name: "own kernels give no number where an activation is none",
   ...options,
   async fn() {

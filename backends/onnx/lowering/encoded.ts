@@ -59,6 +59,7 @@ export function ownAdapter(
   const [nameA, nameB] = [nameOf(a), nameOf(b)];
   const rank = a.shape[0];
   if (nameA === undefined || nameB === undefined || typeof rank !== "number") return undefined;
+  if (graph.encoded.has(nameA) || graph.encoded.has(nameB)) return undefined;
   return { a: nameA, b: nameB, rank, scale: lora.scale };
 }
 

@@ -85,7 +85,7 @@ export interface Api {
   readonly version: string;
   /** Whether every thread of a run takes denormals as zero; otherwise none should. */
   readonly flushes: boolean;
-  readonly platform: Pick<Platform, "trim" | "map" | "withFile">;
+  readonly platform: Pick<Platform, "trim" | "map" | "memoryFile">;
   /** Throws when a status is an error, and frees it. `doing` completes "Cannot …". */
   check(status: Deno.PointerValue, doing: string): void;
   /** Runs a function whose last argument receives a pointer. */

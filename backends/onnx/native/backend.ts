@@ -49,6 +49,8 @@ class OnnxBackend implements Backend {
   readonly #environment: Environment;
   readonly #turns = new Turns();
   readonly #executables = new Set<OnnxExecutable>();
+  /** What is being created must not lose what it is created from. */
+  readonly #compiling = new Set<Promise<OnnxExecutable>>();
   #disposed = false;
 
   constructor(environment: Environment) {
@@ -76,20 +78,28 @@ class OnnxBackend implements Backend {
 
   async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
     this.#checkOpen(`compile ${program.name}`);
-    const executable = await compileProgram(
+    const compiling = compileProgram(
       this.#environment,
       this.#turns,
       program,
       options,
       (disposed) => this.#executables.delete(disposed),
-    );
-    this.#executables.add(executable);
-    return executable;
+    ).then((executable) => {
+      this.#executables.add(executable);
+      return executable;
+    });
+    this.#compiling.add(compiling);
+    try {
+      return await compiling;
+    } finally {
+      this.#compiling.delete(compiling);
+    }
   }
 
   async dispose(): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
+    await Promise.allSettled(this.#compiling);
     for (const executable of this.#executables) await executable.dispose();
     this.#executables.clear();
     closeEnvironment(this.#environment);
@@ -111,6 +121,11 @@ export async function createOnnxBackend(
   }
   const settings = { threads, packing, ...(profile === undefined ? {} : { profile }) };
   const api = await openApi();
-  const own = kernels === "onnxruntime" ? undefined : await openOwnKernels(api, kernels);
-  return new OnnxBackend(openEnvironment(api, own, settings));
+  try {
+    const own = kernels === "onnxruntime" ? undefined : await openOwnKernels(api, kernels);
+    return new OnnxBackend(openEnvironment(api, own, settings));
+  } catch (error) {
+    api.close();
+    throw error;
+  }
 }

@@ -17,7 +17,14 @@ export interface OwnKernels {
   readonly name: string;
   /** The domain of operators, which sessions are given. */
   readonly domain: Pointer;
-  /** Frees what is kept between runs. Only when none is under way and no session is left. */
+  /**
+   * Creates a session that is given the domain, the first of the process alone: onnxruntime looks
+   * whether it knows the domain's name and then adds it, without a lock.
+   *
+   * @param create Returns a status, null when the session was created.
+   */
+  creating(create: () => Promise<Deno.PointerValue>): Promise<Deno.PointerValue>;
+  /** Frees what is kept between runs. Only when no session is being created. */
   close(): void;
 }
 
@@ -30,16 +37,49 @@ const symbols = {
 
 type Library = Deno.DynamicLibrary<typeof symbols>;
 
-/** Kept while the process lives: what is loaded anew would not know the weights that are laid out. */
-let loaded: Promise<Library> | undefined;
+/** Loaded once in each thread of JavaScript. */
+let loaded: Promise<Library | undefined> | undefined;
 
-async function load(api: Api): Promise<Library> {
+/** @returns Nothing where the system refuses code that comes from memory. */
+async function load(api: Api): Promise<Library | undefined> {
   const { LIBRARY } = await import("./kernels/linux_x86_64.ts");
   const packed = Uint8Array.from(atob(LIBRARY), (letter) => letter.charCodeAt(0));
   const bytes = await new Response(
     new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip")),
   ).bytes();
-  return api.platform.withFile("sppo-kernels", bytes, (path) => Deno.dlopen(path, symbols));
+  let path;
+  try {
+    path = api.platform.memoryFile("sppo-kernels", bytes);
+    return Deno.dlopen(path, symbols);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return undefined;
+  }
+}
+
+/** Whether onnxruntime knows the domain, and the creation of the session that tells it. */
+const registration: { done: boolean; first?: Promise<Deno.PointerValue> | undefined } = {
+  done: false,
+};
+
+async function creating(
+  create: () => Promise<Deno.PointerValue>,
+): Promise<Deno.PointerValue> {
+  while (!registration.done) {
+    if (registration.first) {
+      await Promise.allSettled([registration.first]);
+      continue;
+    }
+    registration.first = create();
+    try {
+      const status = await registration.first;
+      registration.done = status === null;
+      return status;
+    } finally {
+      registration.first = undefined;
+    }
+  }
+  return await create();
 }
 
 /** Names of the kernels that this machine runs, the fastest first. */
@@ -61,13 +101,7 @@ function names({ symbols }: Library): string[] {
  */
 export async function openOwnKernels(api: Api, wanted?: string): Promise<OwnKernels | undefined> {
   const exists = Deno.build.os === "linux" && Deno.build.arch === "x86_64";
-  // A system may refuse to run what comes from memory; then onnxruntime's kernels are what there is.
-  const library = exists
-    ? await (loaded ??= load(api)).catch((error) => {
-      if (wanted !== undefined) throw error;
-      return undefined;
-    })
-    : undefined;
+  const library = exists ? await (loaded ??= load(api)) : undefined;
   const found = library ? names(library) : [];
   const name = wanted ?? found[0];
   if (name === undefined) return undefined;
@@ -82,6 +116,7 @@ export async function openOwnKernels(api: Api, wanted?: string): Promise<OwnKern
   return {
     name,
     domain,
+    creating,
     close() {
       api.call.ReleaseCustomOpDomain(domain);
       library.symbols.sppo_trim();

@@ -36,11 +36,12 @@ export interface Platform {
    */
   map(path: string, offset: number, bytes: number): Mapping | undefined;
   /**
-   * Calls with the path of a file that exists only meanwhile, in memory.
+   * The path of a new file in memory. It stays, so that no other gets its path, by which the loader
+   * knows what it has loaded.
    *
    * @throws {Error} When the system gives none.
    */
-  withFile<T>(name: string, bytes: Uint8Array<ArrayBuffer>, use: (path: string) => T): T;
+  memoryFile(name: string, bytes: Uint8Array<ArrayBuffer>): string;
   close(): void;
 }
 
@@ -87,7 +88,7 @@ const elsewhere: Platform = {
   flushing: (target) => target,
   trim: () => {},
   map: () => undefined,
-  withFile: (name) => {
+  memoryFile: (name) => {
     throw new Error(
       `Cannot make ${name} as files in memory must be had, as Linux has them: none are`,
     );
@@ -153,18 +154,14 @@ export function openPlatform(): Platform {
         },
       };
     },
-    withFile(name, bytes, use) {
+    memoryFile(name, bytes) {
       const file = symbols.memfd_create(new TextEncoder().encode(`${name}\0`), CLOSE_ON_EXEC);
-      try {
-        if (file < 0 || Number(symbols.write(file, bytes, BigInt(bytes.length))) !== bytes.length) {
-          throw new Error(
-            `Cannot make ${name} as a file in memory must be had: memfd_create failed`,
-          );
-        }
-        return use(`/proc/self/fd/${file}`);
-      } finally {
+      const written = file < 0 ? 0 : Number(symbols.write(file, bytes, BigInt(bytes.length)));
+      if (file < 0 || written !== bytes.length) {
         if (file >= 0) symbols.close(file);
+        throw new Error(`Cannot make ${name} as a file in memory must be had: memfd_create failed`);
       }
+      return `/proc/self/fd/${file}`;
     },
     close() {
       closed = true;

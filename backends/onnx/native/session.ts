@@ -165,14 +165,16 @@ export async function createSession(
     if (kernels) check(call.AddCustomOpDomain(settings, kernels.domain), doing);
     addConstants(api, settings, constants, doing);
     const out = new BigUint64Array(1);
-    const status = await call.CreateSessionFromArrayWithPrepackedWeightsContainer(
-      env,
-      model,
-      BigInt(model.length),
-      settings,
-      packed,
-      out,
-    );
+    const create = () =>
+      call.CreateSessionFromArrayWithPrepackedWeightsContainer(
+        env,
+        model,
+        BigInt(model.length),
+        settings,
+        packed,
+        out,
+      );
+    const status = await (kernels ? kernels.creating(create) : create());
     void model.length; // held until here
     check(status, doing);
     return Deno.UnsafePointer.create(out[0]!)!;

@@ -40,7 +40,7 @@ static TARGET void quantize(const Activations *to, int zero, const float *x, int
       const int32_t sum = _mm_cvtsi128_si32(s);
       to->scales[index] = scale;
       to->sums[index] = scale * (float)sum;
-      to->zeros[index] = -zero * sum;
+      to->zeros[index] = (int32_t)(0u - (uint32_t)zero * (uint32_t)sum);  // of numbers: no overflow
     }
   }
 }

@@ -24,7 +24,7 @@ static TARGET void quantize(const Activations *to, int zero, const float *x, int
       const int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(p, q));
       to->scales[index] = scale;
       to->sums[index] = scale * (float)sum;
-      to->zeros[index] = -zero * sum;
+      to->zeros[index] = (int32_t)(0u - (uint32_t)zero * (uint32_t)sum);  // of numbers: no overflow
     }
   }
 }

@@ -153,7 +153,7 @@ static OrtStatus *compute(void *kernel, OrtKernelContext *context) {
   ReleaseShape(shape);
   if (status) return status;
   if (axes < 1 || axes > MOST_AXES || dims[axes - 1] != weights->depth) {
-    return CreateStatus(ORT_FAIL, "BlockProduct: x must have as many columns as the weights");
+    return CreateStatus(ORT_FAIL, "BlockProduct: x must be [..., K] with 1 to 8 axes");
   }
   Work work = {.product = product, .x = {.rows = 1, .depth = weights->depth}};
   for (size_t axis = 0; axis + 1 < axes; axis++) work.x.rows *= dims[axis];
@@ -226,8 +226,14 @@ static OrtStatus *create(const OrtCustomOp *op, OrtApi *api, const OrtKernelInfo
   size_t ranks = MOST_PARTS;
   status = KernelInfoGetAttributeArray_int64(info, "rows", product->rows, &product->parts);
   if (!status) status = KernelInfoGetAttributeArray_int64(info, "ranks", product->ranks, &ranks);
+  int64_t all_rows = 0;
   for (size_t part = 0; !status && part < product->parts; part++) {
+    all_rows += product->rows[part];
     product->all_ranks += product->ranks[part];
+  }
+  const int whole = depth % BLOCK == 0 && (bits == 4 || bits == 8) && ranks == product->parts;
+  if (!status && !(whole && all_rows == columns)) {
+    status = CreateStatus(ORT_FAIL, "BlockProduct: attributes that do not fit each other");
   }
   if (!status) {
     product->weights = share_panels(columns, depth, (int)bits, quants, scales, offsets);

@@ -18,7 +18,7 @@ try {
     // deno-fmt-ignore
     args: [
       "-std=c11", "-D_GNU_SOURCE", "-O3", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-s",
-      "-fvisibility=hidden", "-pthread", "-o", library, ...sources,
+      "-fvisibility=hidden", "-pthread", "-Wl,-z,nodelete", "-o", library, ...sources,
     ],
     cwd: folder,
     stdout: "inherit",

@@ -1,4 +1,5 @@
-// Weights lie one behind the other in chunks; a chunk is freed with the last of its weights.
+// Weights lie one behind the other in chunks; a chunk is freed with the last of its weights, and until
+// then what others of it took is not used again: weights of a model come and go together.
 #include "huge_memory.h"
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,35 +1,44 @@
 // What the library gives: the kinds of processors this one can be used as, and the operators.
+#include <pthread.h>
 #include <string.h>
 #include "block_product.h"
 #include "scratch.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
-static const Kernels *kind(int index) {
+// The operators of each kind that this processor runs, the fastest first. Sessions hold them, on any
+// thread, so they are made once.
+static BlockProduct products[2];
+static int kinds;
+static pthread_once_t made = PTHREAD_ONCE_INIT;
+
+static void make(void) {
   const Kernels *all[] = {avx512_kernels(), avx2_kernels()};
   for (int at = 0; at < 2; at++) {
-    if (all[at] && index-- == 0) return all[at];
+    if (all[at]) block_product(&products[kinds++], all[at]);
   }
-  return NULL;
 }
 
 // Names of the kernels that this processor runs, the fastest first; null after the last.
 EXPORT const char *sppo_kernels(int index) {
-  const Kernels *kernels = kind(index);
-  return kernels ? kernels->name : NULL;
+  pthread_once(&made, make);
+  return index < kinds ? products[index].kernels->name : NULL;
 }
 
-// Makes the domain `sppo` of operators with the kernels of that name. It must outlive its sessions.
+// Makes the domain `sppo` of operators with the kernels of that name. It must outlive the creation of
+// its sessions, and this library the sessions.
 EXPORT OrtStatus *sppo_domain(OrtApi *api, const char *name, OrtDomain **domain) {
-  static BlockProduct products[2];
-  const Kernels *kernels = NULL;
-  int at = 0;
-  while ((kernels = kind(at)) && strcmp(kernels->name, name) != 0) at++;
-  if (!kernels) return CreateStatus(ORT_FAIL, "this processor has no such kernels");
-  block_product(&products[at], kernels);
-  OrtStatus *status = CreateCustomOpDomain("sppo", domain);
-  return status ? status : CustomOpDomain_Add(*domain, &products[at].op);
+  pthread_once(&made, make);
+  for (int at = 0; at < kinds; at++) {
+    if (strcmp(products[at].kernels->name, name) != 0) continue;
+    OrtStatus *status = CreateCustomOpDomain("sppo", domain);
+    if (!status && (status = CustomOpDomain_Add(*domain, &products[at].op))) {
+      ReleaseCustomOpDomain(*domain);
+    }
+    return status;
+  }
+  return CreateStatus(ORT_FAIL, "this processor has no such kernels");
 }
 
-// Frees what runs kept for the next ones. Only when none is under way.
+// Frees what runs kept for the next ones.
 EXPORT void sppo_trim(void) { free_scratch(); }

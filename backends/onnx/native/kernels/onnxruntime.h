@@ -14,7 +14,7 @@ typedef struct OrtDomain OrtDomain;
 
 enum { ORT_FAIL = 1 };
 enum { FLOAT32 = 1, UINT8 = 2 };                  // element types
-enum { REQUIRED = 0, OPTIONAL = 1, VARIADIC = 2 };  // inputs and outputs
+enum { REQUIRED = 0, VARIADIC = 2 };  // inputs and outputs
 
 #define ORT(at, result, ...) ((result(*)(__VA_ARGS__))api[at])
 #define CreateStatus ORT(0, OrtStatus *, int, const char *)
@@ -30,6 +30,7 @@ enum { REQUIRED = 0, OPTIONAL = 1, VARIADIC = 2 };  // inputs and outputs
 #define KernelContext_GetOutput \
   ORT(91, OrtStatus *, OrtKernelContext *, size_t, const int64_t *, size_t, OrtValue **)
 #define ReleaseShape ORT(99, void, OrtShape *)
+#define ReleaseCustomOpDomain ORT(101, void, OrtDomain *)
 #define KernelInfoGetAttributeArray_int64 \
   ORT(163, OrtStatus *, const OrtKernelInfo *, const char *, int64_t *, size_t *)
 #define KernelInfoGetConstantInput \

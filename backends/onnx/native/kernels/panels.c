@@ -9,7 +9,7 @@
 
 typedef struct Shared {
   Panels panels;
-  const void *quants;
+  const void *quants, *scales, *offsets;
   int users;
   struct Shared *next;
 } Shared;
@@ -67,7 +67,7 @@ const Panels *share_panels(int64_t columns, int64_t depth, int bits, const uint8
                            const float *scales, const float *offsets) {
   pthread_mutex_lock(&lock);
   Shared *one = all;
-  while (one && !(one->quants == quants && one->panels.columns == columns &&
+  while (one && !(one->quants == quants && one->scales == scales && one->offsets == offsets && one->panels.columns == columns &&
                   one->panels.depth == depth && one->panels.bits == bits)) {
     one = one->next;
   }
@@ -88,6 +88,8 @@ const Panels *share_panels(int64_t columns, int64_t depth, int bits, const uint8
       one = NULL;
     } else {
       one->quants = quants;
+      one->scales = scales;
+      one->offsets = offsets;
       one->next = all;
       all = one;
     }

@@ -6,7 +6,9 @@
 //   factors float16 [blocks, 1 or 2, 16]  d of each column, then m where the format has it
 //   quants  uint8   [blocks, bits, 64]    16 columns x 4 elements in a row of 64 bytes
 //
-// of which the first is filled up to a multiple of 64 bytes. w = d * (q - zero) + m, with zero 8 or 128 where there are no offsets. 4 bits: row j holds elements
+// of which the first is filled up to a multiple of 64 bytes.
+//
+// w = d * (q - zero) + m; zero is 8 or 128, and 0 where there are offsets. 4 bits: row j holds elements
 // 4j .. 4j + 3 in its low halves and 16 + 4j .. 19 + 4j in its high ones. 8 bits: row j holds elements
 // 4j .. 4j + 3. So a row is one register of 512 bits or two of 256, and what is multiplied with it is
 // four neighbouring activations, repeated.
