@@ -157,8 +157,8 @@ export async function compileProgram(
   });
   const blocks: Block[] = [];
   const constants: SessionConstant[] = [];
-  // Packing a constant for each run of many rows would not show. Products with 8-bit activations have
-  // no kernel for weights that are not packed.
+  // Packing a constant for each run of many rows would not show. onnxruntime's products with 8-bit
+  // activations have no kernel for weights that are not packed.
   const packs = environment.options.packing === "always" || activations === "int8" ||
     program.equations.some(({ primitive }) => primitive === "cachedAttention");
   const packed = environment.packed.take(packs ? Object.values(stores) : []);
