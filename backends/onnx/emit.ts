@@ -7,14 +7,7 @@
 import { dimNames, elementCount, quotient } from "../../graph/dim.ts";
 import { decompose } from "../../graph/decompose.ts";
 import { simplify } from "../../graph/simplify.ts";
-import type {
-  Equation,
-  EquationOf,
-  Primitive,
-  Program,
-  TensorType,
-  Value,
-} from "../../graph/program.ts";
+import type { Equation, Primitive, Program, TensorType, Value } from "../../graph/program.ts";
 import type { Activations } from "../../graph/backend.ts";
 import type { Encoding } from "../../graph/encodings.ts";
 import { addEncodedConstant } from "./encoded_constant.ts";
@@ -37,6 +30,7 @@ import { ElementType, encodeModel, type ValueInfo } from "./proto.ts";
 import { foldableProducts, isFolded } from "./foldable_products.ts";
 import { ownAdapter } from "./lowering/encoded.ts";
 import { foldScales } from "./fold_scales.ts";
+import { neighbours } from "./neighbours.ts";
 import { updatesInPlace } from "./in_place.ts";
 
 /** A graph input or output beside what it is in the program. */
@@ -331,32 +325,6 @@ function wantedNames(program: Program, known: ReadonlyMap<number, string>): Map<
   for (const { scope, name, next } of program.updates) want(next, updateName(scope, name));
   for (const { name, value } of program.outputs) want(value, `output/${name}`);
   return wanted;
-}
-
-/** Products that are computed as one at most; `native/kernels/block_product.c` takes so many. */
-const MOST_NEIGHBOURS = 64;
-
-/** Linear layers of one value whose encoded weights lie behind each other, in groups of two or more. */
-function neighbours(
-  { equations }: Program,
-  constants: ReadonlyMap<number, ConstantPort>,
-  follows: NonNullable<EmitOptions["follows"]>,
-): EquationOf<"linear">[][] {
-  const groups = new Map<number, EquationOf<"linear">[][]>();
-  for (const equation of equations) {
-    if (equation.primitive !== "linear") continue;
-    const weight = constants.get(equation.operands[1]!.id);
-    if (!weight) continue;
-    const input = equation.operands[0]!.id;
-    const found = groups.get(input) ?? [];
-    groups.set(input, found);
-    const last = found.at(-1)?.at(-1);
-    const before = last && constants.get(last.operands[1]!.id);
-    if (before && found.at(-1)!.length < MOST_NEIGHBOURS && follows(weight, before)) {
-      found.at(-1)!.push(equation);
-    } else found.push([equation]);
-  }
-  return [...groups.values()].flat().filter(({ length }) => length > 1);
 }
 
 /** Rows of a constant parameter are an initializer of their own over the same memory. */
